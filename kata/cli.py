@@ -1,0 +1,282 @@
+"""The command line: what a learner types besides pytest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from kata import backup, catalogue, hints, progress, stubs
+from kata.course import Course, CourseError, Exercise, find_root
+from kata.terminal import paragraph, prepare, say, screen, stop
+from kata.text import plural
+from kata.verdict import Verdict, relative
+
+STYLES = {
+    Verdict.PASS: "green",
+    Verdict.WRONG: "red",
+    Verdict.CRASH: "red",
+    Verdict.TIMEOUT: "red",
+    Verdict.MISSING: "red",
+    catalogue.NO_FILE: "red",
+    catalogue.UNTESTED: "yellow",
+}
+NARROW = 60
+NO_COURSE = "there is no course here: go to the folder of LLM Katas first"
+UP_TO_DATE = "Every stub is up to date."
+ALL_DONE = "nothing left to do; name an exercise (example: kata hint 1.5)"
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Which = Annotated[str, typer.Argument(metavar="EXERCISE", help="a number (1.5), a name or a path")]
+Chapter = Annotated[str | None, typer.Argument(help="a number (1) or a topic (tokenizers)")]
+
+
+def main() -> None:
+    """Run the tool; what goes wrong for a known reason ends with one line."""
+    prepare()
+    try:
+        app(prog_name="kata")
+    except CourseError as error:
+        stop(str(error), 2)
+    except OSError as error:
+        stop(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
+
+
+def the_course() -> Course:
+    """The course around the current folder.
+
+    Raises:
+        CourseError: there is none.
+    """
+    course = Course(find_root(Path.cwd()))
+    if not course.exercises:
+        raise CourseError(NO_COURSE)
+    return course
+
+
+def following(course: Course) -> Exercise:
+    """The exercise to do next.
+
+    Raises:
+        CourseError: everything is done.
+    """
+    verdicts = progress.read(course)
+    exercise = progress.next_exercise(course.exercises, verdicts, course.exercises_dir)
+    if exercise is None:
+        raise CourseError(ALL_DONE)
+    return exercise
+
+
+@app.callback(invoke_without_command=True)
+def no_command(context: typer.Context) -> None:
+    """LLM Katas: learn how language models work by writing their parts. pytest grades them."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("list")
+def list_(
+    chapter: Chapter = None,
+    todo: Annotated[bool, typer.Option("--todo", help="only what is not done")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for other programs")] = False,
+) -> None:
+    """Show the exercises, how far you are, and what comes next."""
+    course = the_course()
+    verdicts = progress.read(course)
+    chapters = [catalogue.find_chapter(course, chapter)] if chapter else list(course.chapters)
+    inside = [e for name in chapters for e in course.chapters[name]]
+    done = [e for e in inside if verdicts.get(e.slug) in catalogue.DONE]
+    shown = [e for e in inside if not (todo and e in done)]
+    if as_json:
+        print(json.dumps(catalogue.document(course, shown, verdicts), indent=1))
+        return
+    if shown:
+        screen().print(_table(course, shown, verdicts))
+        say()
+    for line in progress.bars(course, verdicts, chapters):
+        screen().print(line)
+    upcoming = progress.next_exercise(inside, verdicts, course.exercises_dir)
+    for line in progress.next_lines(course, upcoming, course.exercises_dir):
+        say(line)
+
+
+def _table(course: Course, exercises: list[Exercise], verdicts: dict[str, Verdict]) -> Table:
+    wide = screen().width >= NARROW
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("exercise")
+    if wide:
+        table.add_column("difficulty")
+        table.add_column("minutes", justify="right")
+    table.add_column("state", no_wrap=True)
+    for exercise in exercises:
+        state = catalogue.state(course, exercise, verdicts)
+        details = (exercise.difficulty, str(exercise.minutes)) if wide else ()
+        last = Text(state, STYLES.get(state, "dim"))
+        table.add_row(exercise.number, exercise.title, *details, last)
+    return table
+
+
+@app.command()
+def hint(
+    exercise: Annotated[
+        str | None, typer.Argument(help="a number (1.5); without it, what comes next")
+    ] = None,
+    level: Annotated[
+        int | None, typer.Option(min=1, max=len(hints.LEVELS), help="this hint, not the next one")
+    ] = None,
+) -> None:
+    """Give a hint, a clearer one at each call."""
+    course = the_course()
+    found = course.find(exercise) if exercise else following(course)
+    given = hints.give(course, found, level)
+    say(f"{found}, hint {given.level}/{given.of}", "bold")
+    say()
+    paragraph(given.text)
+    say()
+    if given.level == given.of:
+        say(f"That was the last hint. The answer: kata solution {found.number} --peek", "dim")
+    else:
+        again = "" if given.remembered and not level else f" --level {given.level + 1}"
+        say(f"More: kata hint {found.number}{again}", "dim")
+
+
+@app.command()
+def reset(
+    exercise: Which,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Start an exercise over; your file is kept in .kata/backup."""
+    course = the_course()
+    found = course.find(exercise)
+    path = course.exercises_dir / found.path
+    name = relative(path, course.root)
+    stub = stubs.stub_of(course, found)
+    if stubs.is_stub(path, stub):
+        say(f"{name} is as it was at the start. There is nothing to do.")
+        return
+    if path.exists() and not yes:
+        try:
+            agreed = typer.confirm(f"Start over with {found}? A copy of your file is kept.")
+        except typer.Abort:  # Ctrl-C, or nobody there to answer
+            agreed = False
+            print()
+        if not agreed:
+            stop("nothing was changed", 1)
+    try:
+        kept = backup.replace(course, path, stub)
+    except OSError as error:
+        stop(f"{name} was not changed: {error.strerror or error}", 1)
+    if kept:
+        say(f"Your file is kept: {relative(kept, course.root)}")
+    say(f"Start again: {progress.place(course, found, course.exercises_dir)}")
+
+
+@app.command()
+def solution(
+    exercise: Which,
+    peek: Annotated[bool, typer.Option("--peek", help="show it before your own passes")] = False,
+) -> None:
+    """Show the reference solution of an exercise that you have solved."""
+    course = the_course()
+    found = course.find(exercise)
+    path = course.solutions_dir / found.path
+    if not path.is_file():
+        raise CourseError(f"this course comes without the solution of {found}")
+    if not peek and progress.read(course).get(found.slug) is not Verdict.PASS:
+        test = relative(course.tests_dir / found.chapter / f"test_{found.name}.py", course.root)
+        stop(
+            f"{found} does not pass yet; check it with: pytest {test}\n"
+            f"To look all the same: kata solution {found.number} --peek",
+            1,
+        )
+    from rich.syntax import Syntax
+
+    highlighter = Syntax("", "python", theme="ansi_dark", background_color="default")
+    code = highlighter.highlight(path.read_text("utf-8"))
+    code.rstrip()
+    say(code)
+
+
+@app.command()
+def show(
+    chapter: Chapter = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="use the files of DIR, not of exercises/")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write the pages to DIR, not to .kata/show")
+    ] = None,
+) -> None:
+    """Run what you have built in a chapter, and look at it."""
+    from kata import gallery
+
+    course = the_course()
+    name = catalogue.find_chapter(course, chapter) if chapter else gallery.default_chapter(course)
+    tree = answers.resolve() if answers else course.exercises_dir
+    if not tree.is_dir():
+        raise CourseError(f"--answers: there is no folder {tree}")
+    folder = out.resolve() if out else course.root / ".kata" / "show"
+    try:
+        pages = gallery.run(course, name, tree, folder, screen())
+    except gallery.CannotShow as error:
+        stop(str(error), 1)
+    for page in pages:
+        say(f"page: {relative(page, course.root)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at this machine: packages, devices, data."""
+    from kata import doctor as examination
+
+    problems = 0
+    for finding in examination.examine(the_course()):
+        problems += finding.problem
+        line = Text(f"{finding.topic:<19}")
+        if finding.problem:
+            line.append("problem: ", "red")
+        say(line.append(finding.text))
+    say()
+    say(f"{plural(problems, 'problem')} to solve." if problems else "Everything needed is here.")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command("stubs")
+def stubs_(
+    check: Annotated[bool, typer.Option("--check", help="only list what is stale")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace edited files too")] = False,
+) -> None:
+    """For authors: cut exercises/ out of solutions/."""
+    course = the_course()
+    tree = relative(course.exercises_dir, course.root)
+    if check:
+        stale = stubs.stale(course)
+        for path in stale:
+            say(f"stale: {tree}/{path.as_posix()}")
+        are, them = ("is", "it") if len(stale) == 1 else ("are", "them")
+        count = plural(len(stale), "stub")
+        say(f"{count} {are} stale; write {them} with: kata stubs" if stale else UP_TO_DATE)
+        raise typer.Exit(1 if stale else 0)
+    written = stubs.write_all(course, force=force)
+    for path in written.changed:
+        say(f"written: {tree}/{path.as_posix()}")
+    for copy in written.kept:
+        say(f"kept: {relative(copy, course.root)}")
+    for path in written.refused:
+        say(f"left alone, somebody has worked on it: {tree}/{path.as_posix()}")
+    if written.refused:
+        it = "it too, with a copy" if len(written.refused) == 1 else "them too, with copies"
+        say(f"To replace {it} kept: kata stubs --force", "dim")
+        raise typer.Exit(1)
+    if not written.changed:
+        say(UP_TO_DATE)

@@ -1,0 +1,114 @@
+"""What is done and what comes next: a cache of the last verdicts in `.kata/`, by slug.
+
+The tests are the truth. An entry counts only while the file it was made for is unchanged, and
+deleting `.kata/` loses nothing that a run of pytest does not bring back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kata.course import Course, Exercise, chapter_title
+from kata.files import write_json
+from kata.verdict import Verdict, relative
+
+BAR = 20
+
+
+def state_file(course: Course) -> Path:
+    """Where the cache lies."""
+    return course.root / ".kata" / "state.json"
+
+
+def read(course: Course) -> dict[str, Verdict]:
+    """The last verdict on every exercise whose file has not changed since."""
+    try:
+        entries = json.loads(state_file(course).read_text("utf-8"))["exercises"]
+        return {
+            exercise.slug: Verdict(entries[exercise.slug]["verdict"])
+            for exercise in course.exercises
+            if entries.get(exercise.slug, {}).get("digest") == digest(course, exercise)
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # none yet, or damaged: a cache may be forgotten
+
+
+def save(course: Course, verdicts: Mapping[str, Verdict]) -> None:
+    """Add the verdicts of a run; a checkout that cannot be written is not an error."""
+    entries: dict[str, Any] = {}
+    for slug, verdict in (read(course) | dict(verdicts)).items():
+        exercise = course.find(slug)
+        entries[slug] = {"verdict": str(verdict), "digest": digest(course, exercise)}
+    with contextlib.suppress(OSError):
+        write_json(state_file(course), {"schema": 1, "exercises": entries})
+
+
+def digest(course: Course, exercise: Exercise) -> str:
+    """A fingerprint of the learner's file; empty when there is none."""
+    try:
+        return hashlib.sha256((course.exercises_dir / exercise.path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def next_exercise(
+    exercises: Iterable[Exercise], verdicts: Mapping[str, Verdict], tree: Path
+) -> Exercise | None:
+    """The failing exercise that was saved last, else the first that is not done.
+
+    The one rule behind every "next" that a learner sees.
+    """
+    exercises = list(exercises)
+    failing = [e for e in exercises if verdicts.get(e.slug, Verdict.TODO).failed]
+    if failing:
+        return max(failing, key=lambda e: _saved_at(tree / e.path))
+    done = (Verdict.PASS, Verdict.NOT_RUN)
+    return next((e for e in exercises if verdicts.get(e.slug) not in done), None)
+
+
+def _saved_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def place(course: Course, exercise: Exercise, tree: Path) -> str:
+    """`path:line` of the first thing to do in a file, in the form that editors make clickable."""
+    try:
+        lines = (tree / exercise.path).read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    starts = ("raise NotImplementedError", "def ", "class ")
+    numbers = [
+        i for start in starts for i, line in enumerate(lines, 1) if line.strip().startswith(start)
+    ]
+    return f"{relative(tree / exercise.path, course.root)}:{numbers[0] if numbers else 1}"
+
+
+def bars(course: Course, verdicts: Mapping[str, Verdict], chapters: Iterable[str]) -> list[str]:
+    """A line per chapter: its name, a bar, and how many exercises pass."""
+    lines = []
+    for chapter in chapters:
+        exercises = course.chapters[chapter]
+        done = sum(verdicts.get(e.slug) is Verdict.PASS for e in exercises)
+        full = BAR * done // len(exercises)
+        bar = "#" * full + "." * (BAR - full)
+        lines.append(f"{chapter_title(chapter):<16} [{bar}] {done} of {len(exercises)} done")
+    return lines
+
+
+def next_lines(course: Course, exercise: Exercise | None, tree: Path) -> list[str]:
+    """The one thing to do next, with the commands that help."""
+    if exercise is None:
+        return ["next: nothing left to do here. `kata show` runs what you have built."]
+    number = exercise.number
+    return [
+        f"next: {place(course, exercise, tree)}  {exercise}  "
+        f"(stuck? kata hint {number}   start over? kata reset {number})"
+    ]

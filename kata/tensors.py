@@ -1,0 +1,110 @@
+"""What the graded tests of tensor exercises share: seeded randomness, strong oracles, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """A source of random numbers of its own, always on the CPU so that devices see the same data."""
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers of this shape: the same for the same seed, on every machine."""
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64).to(dtype)
+
+
+def randomise(module: Module, seed: int = 0) -> Module:
+    """Give every parameter a random value, biases and norm weights too, and return the module.
+
+    A fresh module has zero biases and unit norms, which hide most mistakes: it proves little to
+    agree with one.
+    """
+    rng = generator(seed)
+    with torch.no_grad():
+        for _, parameter in sorted(module.named_parameters()):
+            scale = 0.5 if parameter.dim() < 2 else parameter.shape[-1] ** -0.5
+            value = torch.randn(parameter.shape, generator=rng) * scale
+            parameter.copy_(value + 1.0 if parameter.dim() < 2 else value)
+    return module
+
+
+def gradients(function: Callable[..., Tensor], *inputs: Any, **options: Any) -> list[Tensor]:
+    """The gradients of `function(*inputs)` with respect to each floating-point tensor input.
+
+    The output is projected on fixed random numbers first: the sum of a softmax, say, is constant
+    and its gradient tells nothing. Inputs are cloned, so that calls do not disturb each other.
+    """
+    leaves = [
+        x.detach().clone().requires_grad_(x.is_floating_point()) if isinstance(x, Tensor) else x
+        for x in inputs
+    ]
+    project(function(*leaves, **options)).backward()  # type: ignore[no-untyped-call]
+    floats = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
+    return [x.grad if x.grad is not None else torch.zeros_like(x) for x in floats]
+
+
+def parameter_gradients(module: nn.Module, *inputs: Any, **options: Any) -> dict[str, Tensor]:
+    """The gradient of every parameter, by name, after one forward and backward pass."""
+    module.zero_grad()
+    project(module(*inputs, **options)).backward()  # type: ignore[no-untyped-call]
+    return {
+        name: p.grad if p.grad is not None else torch.zeros_like(p)
+        for name, p in module.named_parameters()
+    }
+
+
+def project(output: Tensor) -> Tensor:
+    """A scalar that depends on every element of `output` with a weight of its own."""
+    weights = normal(*output.shape, seed=1, dtype=output.dtype)
+    return (output * weights.to(output.device)).sum()
+
+
+class Watch(TorchDispatchMode):
+    """Counts what torch does inside a `with` block, whoever called it.
+
+    Attributes:
+        operations: how many operations ran.
+        largest: the elements of the largest tensor that one of them made; views count as much as
+            they show, but never more than is in memory.
+        products: the multiplications in matrix products.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations = self.largest = self.products = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run one operation of torch, and count it."""
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, (tuple, list)) else [result]
+        sizes = [
+            min(x.numel(), x.untyped_storage().nbytes() // x.element_size())
+            for x in made
+            if isinstance(x, Tensor)
+        ]
+        self.operations += 1
+        self.largest = max(self.largest, *sizes, 0)
+        name = func.overloadpacket.__name__
+        if name in MATRIX_PRODUCTS:
+            left, right = args[MATRIX_PRODUCTS[name] :][:2]
+            self.products += left.numel() * (right.shape[-1] if right.dim() > 1 else 1)
+        return result
+
+
+# Where the left one of the two factors stands among the arguments.
+MATRIX_PRODUCTS = {"mm": 0, "bmm": 0, "mv": 0, "dot": 0, "addmm": 1, "baddbmm": 1, "addmv": 1}

@@ -1,0 +1,234 @@
+"""From an exception to a verdict, and to the few lines that a learner reads."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from kata import text
+from kata.answer import Answer, Todo, Unusable, is_stub, transcript
+from kata.course import Course, Exercise
+
+
+class Verdict(StrEnum):
+    """What became of one graded test, or of an exercise as a whole."""
+
+    PASS = "pass"
+    WRONG = "wrong"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    TODO = "todo"
+    NOT_RUN = "not run"
+    MISSING = "missing"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the learner's code was run and found wanting."""
+        return self in (Verdict.WRONG, Verdict.CRASH, Verdict.TIMEOUT)
+
+
+class Likeness(IntEnum):
+    """Whether two findings may come from the same mistake."""
+
+    NONE = 0
+    SIMILAR = 1  # counts only beside another test where they are the same
+    SAME = 2
+
+
+class TimeLimit(BaseException):
+    """Raised in the learner's code when the time of a test is up.
+
+    A BaseException, so that an `except Exception` in an endless loop does not swallow it.
+    """
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict of one test, with what is said about it."""
+
+    verdict: Verdict
+    message: str = ""
+    where: str = ""
+    calls: list[str] = field(default_factory=list)
+
+    def likeness(self, other: Finding) -> Likeness:
+        """How much two findings look like the same mistake, however the code is written."""
+        if self.verdict is not other.verdict:
+            return Likeness.NONE
+        if text.normal(self.message) == text.normal(other.message):
+            return Likeness.SAME
+        # The text of an exception depends on how the code is written, its type less so.
+        crashed_inside = self.verdict is Verdict.CRASH and bool(self.where and other.where)
+        if crashed_inside and self.message.split(":")[0] == other.message.split(":")[0]:
+            return Likeness.SIMILAR
+        return Likeness.NONE
+
+
+def judge(error: BaseException, course: Course, trees: Iterable[Path], answer: Answer) -> Finding:
+    """The verdict on a graded test that ended with `error`.
+
+    Args:
+        error: what the test raised.
+        course: for paths relative to its root.
+        trees: the folders of learner code.
+        answer: what the test called.
+    """
+    calls = transcript(answer)
+    if isinstance(error, Unusable):
+        error, calls = error.error, []
+    if isinstance(error, Todo) or is_stub(error):
+        return Finding(Verdict.TODO)
+    trees = list(trees)
+    frame, is_last = _innermost(error.__traceback__, trees, course)
+    if isinstance(error, pytest.skip.Exception) and frame is None:
+        return Finding(Verdict.NOT_RUN, _not_run(str(error)))
+    where = _syntax_line(error, trees, course.root)
+    where = where or (_source_line(frame, course.root) if frame else "")
+    if isinstance(error, TimeLimit):
+        return Finding(Verdict.TIMEOUT, str(error), where, calls)
+    is_check = isinstance(error, (AssertionError, pytest.fail.Exception))
+    if is_check and not is_last:
+        if error.__cause__ is None:
+            return Finding(Verdict.WRONG, _assertion(str(error)), "", calls)
+        frame, _ = _innermost(error.__cause__.__traceback__, trees, course)  # see check.raises
+        where = _source_line(frame, course.root) if frame else ""
+        return Finding(Verdict.WRONG, _assertion(str(error)), where, calls)
+    return Finding(Verdict.CRASH, _crash(error, course.root), where, calls)
+
+
+def _not_run(reason: str) -> str:
+    return reason if reason.startswith("not run") else f"not run: {reason}"
+
+
+def _assertion(message: str) -> str:
+    """The message of a failed assert without pytest's `assert` and `where` lines."""
+    before, explained, after = message.rpartition(EXPLAINED)
+    if explained:
+        said, _, unfinished = before.rpartition("assert ")
+        message = f"{said}{after.removesuffix(')' * unfinished.count('('))}"
+    lines = [line for line in message.splitlines() if line.strip() and not NOISE.match(line)]
+    return "\n".join(re.sub(r"^assert ", "not true: ", line.strip()) for line in lines)
+
+
+# The lines that pytest adds to the message of an assert.
+NOISE = re.compile(r"\s*(\+\s+(where|and) |Use -v|Full diff|\.\.\.Full output truncated)")
+# The first line of an explained comparison, put there by the plugin and taken away here.
+EXPLAINED = "actual == expected"
+
+
+def _crash(error: BaseException, root: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}"
+    if type(error) in ENDS_A_TEST:
+        return f"the answer itself called {ENDS_A_TEST[type(error)]}: {error}"
+    return text.described(error, LONGEST_CRASH).replace(f"{root}{os.sep}", "")
+
+
+LONGEST_CRASH = 600
+ENDS_A_TEST = {
+    pytest.skip.Exception: "pytest.skip",
+    pytest.fail.Exception: "pytest.fail",
+    pytest.xfail.Exception: "pytest.xfail",
+    pytest.exit.Exception: "pytest.exit",
+}
+
+
+def _innermost(
+    traceback: TracebackType | None, trees: list[Path], course: Course
+) -> tuple[TracebackType | None, bool]:
+    """The learner's innermost line, and whether no line of a test or of this tool is inside it."""
+    found, is_last = None, False
+    mine = [str(tree) for tree in trees]
+    ours = [str(course.tests_dir), str(Path(__file__).parent)]
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if _inside(file, mine):
+            found, is_last = traceback, True
+        elif _inside(file, ours):
+            is_last = False
+        traceback = traceback.tb_next
+    return found, is_last
+
+
+def _inside(file: str, folders: list[str]) -> bool:
+    file = os.path.normcase(file)
+    places = [os.path.normcase(folder) for folder in folders]
+    return any(file == place or file.startswith(place + os.sep) for place in places)
+
+
+def running_line(thread_id: int, trees: list[Path], root: Path) -> str:
+    """The learner's innermost line that a thread is executing now, or an empty string."""
+    frame = sys._current_frames().get(thread_id)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if _inside(file, [str(tree) for tree in trees]):
+            return _line(file, frame.f_lineno, root)
+        frame = frame.f_back
+    return ""
+
+
+def _source_line(frame: TracebackType, root: Path) -> str:
+    return _line(frame.tb_frame.f_code.co_filename, frame.tb_lineno, root)
+
+
+def _line(file: str, number: int, root: Path) -> str:
+    return f"{relative(file, root)}:{number}\n    {linecache.getline(file, number).strip()}"
+
+
+def _syntax_line(error: BaseException, trees: list[Path], root: Path) -> str:
+    if not isinstance(error, SyntaxError) or not error.filename:
+        return ""
+    if not _inside(error.filename, [str(tree) for tree in trees]):
+        return ""
+    at = f"{relative(error.filename, root)}:{error.lineno or 1}"
+    line = (error.text or "").rstrip()
+    if not line:
+        return at
+    stripped = line.lstrip()
+    caret = " " * max(0, (error.offset or 1) - 1 - (len(line) - len(stripped))) + "^"
+    return f"{at}\n    {stripped}\n    {caret}"
+
+
+def relative(path: str | Path, root: Path) -> str:
+    """A path as a learner can click on it: from the root of the course where it lies inside."""
+    try:
+        return str(Path(path).relative_to(root))
+    except ValueError:
+        return str(path)
+
+
+HEADINGS = {
+    Verdict.WRONG: "wrong answer",
+    Verdict.CRASH: "it crashed",
+    Verdict.TIMEOUT: "it did not end",
+    Verdict.TODO: "still to do",
+}
+
+
+def render(
+    finding: Finding, exercise: Exercise, answer_at: str, test_at: str, looks_like: list[str]
+) -> str:
+    """The failure as a learner reads it, about ten lines."""
+    shown = finding.calls[-1:]  # not a second time what the last call returned or raised
+    said = [
+        line
+        for line in finding.message.splitlines()
+        if re.sub(r"^(got  |raised) +", "", line) not in shown
+    ]
+    if finding.where:
+        said += f"at {finding.where}".splitlines()
+    words = ("looks like:", "or like:")  # two when two mistakes give the same answer
+    known = [f"{word} {sentence}" for word, sentence in zip(words, looks_like, strict=False)]
+    places = [f"your code: {answer_at}", f"the test:  {test_at}"]
+    blocks = [lines for lines in (finding.calls, said, known, places) if lines]
+    body = "\n\n".join("\n".join(f"  {line}" for line in lines) for lines in blocks)
+    return f"{exercise}: {HEADINGS[finding.verdict]}\n\n{body}"
