@@ -219,6 +219,7 @@ def show(
 ) -> None:
     """Run what you have built in a chapter, and look at it."""
     from kata import gallery
+    from kata.show import NotReady
 
     course = the_course()
     name = catalogue.find_chapter(course, chapter) if chapter else gallery.default_chapter(course)
@@ -228,7 +229,7 @@ def show(
     folder = out.resolve() if out else course.root / ".kata" / "show"
     try:
         pages = gallery.run(course, name, tree, folder, screen())
-    except gallery.CannotShow as error:
+    except NotReady as error:
         stop(str(error), 1)
     for page in pages:
         say(f"page: {relative(page, course.root)}")

@@ -120,6 +120,7 @@ class Run:
         self.matrix: dict[str, dict[str, dict[str, str]]] = {}
         self.thread_id = threading.get_ident()
         self.judging = False
+        self.warm: set[Exercise] = set()
         self.exit_status: int = 0
         self.ledger = grade.Ledger(course, tree, self._file("--grade-json"))
         self.stderr: int | None = None
@@ -473,8 +474,10 @@ def answer(request: pytest.FixtureRequest) -> Iterator[Answer]:
     """The learner's exercise: `answer.merge_pair(...)` calls what they wrote."""
     run = request.config.stash[RUN]
     exercise = _graded(request)
-    with contextlib.suppress(FileNotFoundError), fresh(run.reference(exercise)) as module:
-        module.get()  # pays for `import torch` before the clock of the first test starts
+    if exercise not in run.warm:  # pay for `import torch` before the clock of a test starts
+        with contextlib.suppress(FileNotFoundError), fresh(run.reference(exercise)) as module:
+            module.get()
+        run.warm.add(exercise)
     with fresh(run.source(exercise)) as module:
         yield Answer(module)
 

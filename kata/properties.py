@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 COMMON = {
-    "max_examples": 50,
+    "max_examples": 25,
     "derandomize": True,  # the same examples for every learner, and at every run
     "database": None,
     "deadline": None,

@@ -12,7 +12,6 @@ import pytest
 
 from kata import progress
 from kata.course import Course
-from kata.load import Source, fresh
 from kata.verdict import Verdict
 from tests.meta.command import Kata
 from tests.meta.minicourse import PROJECT, answer, make_course
@@ -505,27 +504,6 @@ def test_show_says_what_is_missing(kata, show):
     show(not_ready)
     result = kata("show", "1")
     assert (result.code, result.out, result.err) == (1, "", "kata: 1.2 is still to do\n")
-
-
-@pytest.mark.parametrize(
-    ("body", "what"),
-    [
-        ("raise KeyError('left')", "your code at {} raised KeyError: 'left'"),
-        ("assert x > 5", "your code at {} raised AssertionError"),
-        ("raise NotImplementedError('double')", "{} is still to do"),
-    ],
-)
-def test_show_names_the_line_of_the_learner_that_raised(kata, show, body, what):
-    def call(course, tree, out, console):
-        with fresh(Source(course.find("1.1"), tree, (tree,))) as module:
-            module.get().double(2)
-
-    show(call)
-    answer(kata.course, "1.1", body)
-    result = kata("show", "1")
-    place = os.path.join("exercises", "ch01_demo", "ex01_double.py")
-    assert result.code == 1
-    assert result.err == f"kata: {what.format(f'{place}:18')}\n"
 
 
 def test_fault_of_a_show_is_not_blamed_on_the_learner(kata, show):
