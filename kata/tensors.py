@@ -78,6 +78,10 @@ class Watch(TorchDispatchMode):
         products: the multiplications in matrix products.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # it would import the compiler at the first use: seconds, for nothing
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.largest = self.products = 0
