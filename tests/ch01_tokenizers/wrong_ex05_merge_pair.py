@@ -122,3 +122,19 @@ def merge_pair__looks_past_the_end(ids, pair, new_id):
             merged.append(ids[i])
             i += 1
     return merged
+
+
+@wrong(
+    caught_by=[
+        "replaces_every_occurrence",
+        "overlap_merges_from_the_left",
+        "keeps_the_last_symbol",
+        "does_not_merge_its_own_result",
+        "splitting_the_result_gives_the_input",
+        "agrees_with_the_reference",
+    ]
+)
+def merge_pair__keeps_the_second_symbol(ids, pair, new_id):
+    """The second symbol of a merged pair was kept as well. The new symbol stands for both."""
+    following = [*ids[1:], None]
+    return [new_id if (a, b) == pair else a for a, b in zip(ids, following, strict=False)]
