@@ -121,7 +121,9 @@ class Course:
         if found:
             choices = ", ".join(f"{e.number} ({e.slug})" for e in found)
             raise CourseError(f"{key!r} is the name of several exercises: {choices}")
-        raise CourseError(f"no exercise {key!r}; `kata list` shows them all (example: kata hint 1.5)")
+        raise CourseError(
+            f"no exercise {key!r}; `kata list` shows them all (example: kata hint 1.5)"
+        )
 
     def of_test_file(self, path: str | os.PathLike[str]) -> Exercise | None:
         """The exercise that a test file grades, or None when it grades none."""

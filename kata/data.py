@@ -37,8 +37,9 @@ class RealData:
 
     def find(self, name: str) -> Path | None:
         """The same, or None where there is none."""
-        path = Path(self._environ.get("KATA_DATA", ""), name)
-        return path if "KATA_DATA" in self._environ and path.exists() else None
+        folder = self._environ.get("KATA_DATA", "")  # empty is the same as not set
+        path = Path(folder, name)
+        return path if folder and path.exists() else None
 
     def encoding(self, name: str) -> tiktoken.Encoding:
         """A real encoding from tiktoken's cache; without it the test is skipped as not run."""

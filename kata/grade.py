@@ -173,7 +173,7 @@ class Ledger:
         everywhere = [n for n in possible if all(n in r["candidates"] for r in failed)]
         exact = [n for n in everywhere if known[n] == failed_names]
         chosen = exact or everywhere or possible
-        return [record["candidates"][name][0] for name in chosen][:2]
+        return list(dict.fromkeys(record["candidates"][name][0] for name in chosen))[:2]
 
     def text(self, record: Record) -> str:
         """A failure as the learner reads it."""

@@ -11,6 +11,7 @@ needs no interpreter, but can only write where each thread was.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import signal
@@ -56,6 +57,7 @@ class Limit:
         self._ended = threading.Event()
         self._started = False
         self._strikes = False
+        self.struck = False
 
     def start(self) -> Limit:
         """Start the clock, unless a debugger is at work already."""
@@ -86,8 +88,9 @@ class Limit:
         self._strikes = False
         with self._lock:
             self._ended.set()
-            if self._started and not self._use_signal:  # one may be under way: take it back
-                _raise_in(self._thread_id, None)
+        with contextlib.suppress(TimeLimit):  # one may be under way: let it strike here
+            for _ in range(2):
+                pass
         if self._started and self._use_signal:
             self._restore_signal()
         if self._started and self._stderr is not None:
@@ -115,6 +118,7 @@ class Limit:
 
     def _alarm(self, signum: int, frame: FrameType | None) -> None:
         if self._strikes and not self._paused():
+            self.struck = True
             raise TimeLimit(self.message)
 
     # Its name is one of the few words in what the last resort writes.
@@ -129,9 +133,11 @@ class Limit:
                 return
             with self._lock:
                 if self._strikes and not self._use_signal:
+                    self.struck = True
                     _raise_in(self._thread_id, _expired(self.message))
             if self._ended.wait(REPEAT_SECONDS):
                 return
+        faulthandler.cancel_dump_traceback_later()  # other threads run: the report takes its time
         self._on_stuck()
 
 
@@ -140,6 +146,7 @@ def _expired(message: str) -> type[TimeLimit]:
     return type("TimeLimit", (TimeLimit,), {"__str__": lambda self: message})
 
 
-def _raise_in(thread_id: int, exception: type[BaseException] | None) -> None:
-    target = ctypes.py_object(exception) if exception is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), target)
+def _raise_in(thread_id: int, exception: type[BaseException]) -> None:
+    # It can also take an exception back, but then Python 3.11 hangs in the next traced function.
+    set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    set_exception(ctypes.c_ulong(thread_id), ctypes.py_object(exception))

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+
+# hypothesis also tries the constants that it finds in the code of the project. That would be the
+# learner's code: other examples for every learner, and "inconsistent data generation" when the
+# answer is executed during the first example. There is no setting for it.
+if hasattr(providers, "_get_local_constants"):
+    providers._get_local_constants = lambda: providers._local_constants
 
 COMMON = {
     "max_examples": 25,

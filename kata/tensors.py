@@ -13,7 +13,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A source of random numbers of its own, always on the CPU so that devices see the same data."""
+    """A source of random numbers, always on the CPU, so that every device sees the same data."""
     return torch.Generator().manual_seed(seed)
 
 

@@ -7,16 +7,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 
-from kata.course import Course, Exercise
+import kata.properties  # noqa: F401  (sessions inside of a test would import hypothesis each)
+from kata.course import Course
+from kata.files import write_json
 from kata.grade import GUARD
 from tests.meta import minicourse
 
-PROJECT = Path(__file__).resolve().parents[2]
+REAL_DATA = {k: v for k, v in os.environ.items() if k in ("KATA_DATA", "TIKTOKEN_CACHE_DIR")}
 ENVIRONMENT = ("CI", "BUILD_NUMBER", "KATA_DATA", "TIKTOKEN_CACHE_DIR", "PYTEST_ADDOPTS", GUARD)
 
 
@@ -160,12 +163,44 @@ def lab(pytester: pytest.Pytester) -> Lab:
     return Lab(minicourse.make_course(pytester.path), pytester)
 
 
+PROJECT = Course(minicourse.PROJECT)
+EXERCISES = [pytest.param(e, id=e.slug) for e in PROJECT.exercises]
+"""Every exercise of the real tree, to parametrize with."""
+
+
+def each_exercise(test):
+    """Run a test once for each exercise of the real tree."""
+    return pytest.mark.parametrize("exercise", EXERCISES)(test)
+
+
+def run_pytest(code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run the graded tests of the real tree in another process, then `code` there."""
+    program = f"import sys, pytest\nstatus = pytest.main(sys.argv[1:])\n{code}\nsys.exit(status)"
+    return subprocess.run(
+        [sys.executable, "-c", program, "-q", "--no-header", "-p", "no:cacheprovider", *args],
+        cwd=PROJECT.root,
+        env=os.environ | REAL_DATA | {GUARD: os.devnull},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
 @pytest.fixture(scope="session")
-def project() -> Course:
-    """The real tree."""
-    return Course(PROJECT)
+def once(tmp_path_factory):
+    """Makes a JSON document at the first call with a name, in whichever xdist worker that is."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
 
+    def document(name, make):
+        file, taken = folder / f"{name}.json", folder / f"{name}.taken"
+        with contextlib.suppress(FileExistsError):
+            taken.touch(exist_ok=False)
+            write_json(file, make())
+        while not file.exists():
+            time.sleep(0.1)
+        return json.loads(file.read_text("utf-8"))
 
-def exercises() -> list[Exercise]:
-    """Every exercise of the real tree, to parametrize with."""
-    return list(Course(PROJECT).exercises)
+    return document

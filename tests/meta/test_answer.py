@@ -90,7 +90,13 @@ def test_methods_of_every_kind_are_recorded(load):
     box = answer.Box(1)
     assert transcript(answer) == [">>> Box(1)"]
     assert (box.get(add=2), box(7), len(box)) == (3, 7, 5)
-    assert transcript(answer) == [">>> Box(1)", ">>> Box.get(add=2)", "3", ">>> Box.__call__(7)", "7"]
+    assert transcript(answer) == [
+        ">>> Box(1)",
+        ">>> Box.get(add=2)",
+        "3",
+        ">>> Box.__call__(7)",
+        "7",
+    ]
     assert answer.Box.of(4).x == 4
     assert (answer.Box.plain(5), box.shared()) == (5, "shared")
     assert transcript(answer) == [
@@ -168,7 +174,9 @@ def test_values_that_cannot_be_written_do_no_harm(load):
 
 
 def test_made_up_package_names_are_not_shown(load):
-    answer = load("class Box:\n    def __repr__(self): return f'<{type(self)}>'\ndef f(): return Box()\n")
+    answer = load(
+        "class Box:\n    def __repr__(self): return f'<{type(self)}>'\ndef f(): return Box()\n"
+    )
     answer.f()
     assert transcript(answer)[1] == "<<class 'ch01_demo.ex01_double.Box'>>"
 

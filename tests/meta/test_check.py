@@ -162,7 +162,7 @@ def test_values_with_a_repr_of_their_own_do_no_harm():
     class Plain:
         pass
 
-    class deque:  # noqa: N801
+    class deque:
         pass
 
     assert [brief(v) for v in (Broken(), Plain(), deque())] == ["<Broken>", "<Plain>", "<deque>"]
@@ -174,9 +174,12 @@ def test_values_with_a_repr_of_their_own_do_no_harm():
 
 
 def failing(expected, match, error):
-    with pytest.raises(AssertionError) as caught, raises(expected, match):
+    def block():
         if error is not None:
             raise error
+
+    with pytest.raises(AssertionError) as caught, raises(expected, match):
+        block()
     return str(caught.value)
 
 
@@ -195,9 +198,7 @@ def test_an_error_that_is_not_raised_is_told():
 
 
 def test_another_error_is_told():
-    assert failing(ValueError, "", TypeError("no")) == (
-        "raised TypeError: no\nexpected ValueError"
-    )
+    assert failing(ValueError, "", TypeError("no")) == ("raised TypeError: no\nexpected ValueError")
     assert failing(ValueError, "", KeyError()) == "raised KeyError\nexpected ValueError"
 
 

@@ -5,10 +5,15 @@ import sys
 
 import pytest
 
-torch = pytest.importorskip("torch")
+from kata.check import close, explain
+from kata.text import brief
 
-from kata.check import close, explain  # noqa: E402
-from kata.text import brief  # noqa: E402
+
+@pytest.fixture(autouse=True, scope="module")
+def _torch():
+    """Imports torch when a test needs it, not when all tests are collected."""
+    global torch
+    torch = pytest.importorskip("torch")
 
 
 def words(actual, expected, axes="", **tolerances):
@@ -112,12 +117,20 @@ def test_nan_gets_a_hint():
 def test_infinity_is_not_close_to_a_number_nor_to_its_opposite():
     inf = float("inf")
     text = words(torch.tensor([inf, inf]), torch.tensor([1e4, -inf]))
-    assert text == "first difference at axis 0=0: got inf, expected 10000\n2 of 2 values of (2,) differ"
+    assert (
+        text
+        == "first difference at axis 0=0: got inf, expected 10000\n2 of 2 values of (2,) differ"
+    )
 
 
 @pytest.mark.parametrize(
     ("dtype", "near", "far"),
-    [("float32", 5e-5, 5e-4), ("float64", 5e-5, 5e-4), ("float16", 1e-3, 1e-2), ("bfloat16", 1e-2, 0.1)],
+    [
+        ("float32", 5e-5, 5e-4),
+        ("float64", 5e-5, 5e-4),
+        ("float16", 1e-3, 1e-2),
+        ("bfloat16", 1e-2, 0.1),
+    ],
 )
 def test_tolerance_depends_on_the_dtype(dtype, near, far):
     expected = torch.ones(1, dtype=getattr(torch, dtype))

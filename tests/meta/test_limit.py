@@ -1,6 +1,8 @@
 """Time limits alone, in the two ways in which they can strike."""
 
+import contextlib
 import signal
+import sys
 import threading
 import time
 import types
@@ -13,7 +15,8 @@ from kata.verdict import TimeLimit
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM here")
 BOTH = pytest.mark.parametrize(
-    "use_signal", [pytest.param(True, id="signal", marks=needs_signals), pytest.param(False, id="thread")]
+    "use_signal",
+    [pytest.param(True, id="signal", marks=needs_signals), pytest.param(False, id="thread")],
 )
 
 
@@ -66,12 +69,13 @@ def test_no_exception_comes_after_the_end(use_signal):
 
 @BOTH
 def test_code_that_catches_exceptions_is_interrupted(use_signal):
-    with pytest.raises(TimeLimit), Limit(0.1, use_signal, never):
+    def work():
         while True:
-            try:
+            with contextlib.suppress(Exception):
                 loop(0.001)
-            except Exception:
-                pass
+
+    with pytest.raises(TimeLimit), Limit(0.1, use_signal, never):
+        work()
 
 
 @BOTH
@@ -96,16 +100,28 @@ def test_to_cancel_twice_is_harmless(use_signal):
 
 
 @BOTH
+def test_debuggers_and_coverage_work_afterwards(use_signal):
+    with Limit(1, use_signal, never):
+        pass
+    before = sys.gettrace()
+    sys.settrace(lambda frame, event, arg: None)
+    try:
+        loop(0.01)
+    finally:
+        sys.settrace(before)
+
+
+@BOTH
 def test_code_that_cannot_be_interrupted_is_reported_from_another_thread(use_signal, monkeypatch):
     monkeypatch.setattr(limit, "GRACE_SECONDS", 0.2)
     reported = []
-    running = Limit(0.1, use_signal, lambda: reported.append(threading.current_thread().name)).start()
+    running = Limit(
+        0.1, use_signal, lambda: reported.append(threading.current_thread().name)
+    ).start()
     end = time.monotonic() + 2
     while not reported and time.monotonic() < end:
-        try:
+        with contextlib.suppress(TimeLimit):  # it goes on all the same
             loop(0.01)
-        except TimeLimit:  # it goes on all the same
-            pass
     running.cancel()
     assert reported == ["kata-limit"]
 
@@ -126,11 +142,13 @@ def test_a_debugger_that_is_entered_later_stops_the_clock(use_signal):
 
 @needs_signals
 def test_a_limit_within_a_limit_leaves_the_outer_one_as_it_was():
-    with pytest.raises(TimeLimit, match=r"did not end within 0\.3 s"), Limit(0.3, True, never):
-        with pytest.raises(TimeLimit, match=r"did not end within 0\.05 s"):
-            with Limit(0.05, True, never):
-                loop(5)
+    def inner():
+        with pytest.raises(TimeLimit, match=r"within 0\.05 s"), Limit(0.05, True, never):
+            loop(5)
         loop(5)
+
+    with pytest.raises(TimeLimit, match=r"within 0\.3 s"), Limit(0.3, True, never):
+        inner()
 
 
 @needs_signals

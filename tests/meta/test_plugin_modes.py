@@ -72,7 +72,9 @@ def test_own_does_not_change_the_reference(lab):
 
 
 def test_a_helper_file_of_the_learner_is_found(lab):
-    (lab.course.exercises_dir / "ch01_demo" / "helper.py").write_text("def twice(x): return x + x\n")
+    (lab.course.exercises_dir / "ch01_demo" / "helper.py").write_text(
+        "def twice(x): return x + x\n"
+    )
     lab.answer("1.1", "from .helper import twice\nif x < 0: raise ValueError(x)\nreturn twice(x)")
     assert lab.run("-k", "three").verdicts() == {"pass"}
     assert lab.run("--own", "-k", "three").verdicts() == {"pass"}
@@ -98,7 +100,9 @@ def test_nothing_is_written_beside_the_answers(lab):
 
 
 def test_no_state_survives_from_one_test_to_the_next(lab):
-    lab.answer_file("1.1", "calls = []\n\ndef double(x):\n    calls.append(x)\n    return len(calls)\n")
+    lab.answer_file(
+        "1.1", "calls = []\n\ndef double(x):\n    calls.append(x)\n    return len(calls)\n"
+    )
     lab.test_file("\n".join(f"def test_{i}(answer): assert answer.double(0) == 1" for i in "abc"))
     assert lab.run(ONLY_1).verdicts() == {"pass"}
 

@@ -4,7 +4,10 @@ import json
 import os
 import shutil
 
-NEXT = "next: exercises/ch01_demo/{file}:{line}  {title}  (stuck? kata hint {n}   start over? kata reset {n})"
+NEXT = (
+    "next: exercises/ch01_demo/{file}:{line}  {title}  "
+    "(stuck? kata hint {n}   start over? kata reset {n})"
+)
 NEXT_1 = {"file": "ex01_double.py", "line": 18, "title": "1.1 Twice a number", "n": "1.1"}
 NEXT_2 = {
     "file": "ex02_pick.py",

@@ -33,6 +33,11 @@ LOOPS = {
                 pass
         while True:
             step()""",
+    "makes another error of it": """\
+        try:
+            while True: pass
+        except BaseException:
+            raise KeyError("x")""",
     "sleeps": """\
         import time
         while True:
@@ -58,21 +63,21 @@ def test_an_endless_loop_is_a_timeout(lab, name, method):
     lab.answer("1.1", dedent(LOOPS[name]))
     lab.answer("1.2")
     outcome = lab.run(
-        "--timeout=0.3", f"--timeout-method={method}", "-k", "three_becomes_six or pick"
+        "--timeout=0.5", f"--timeout-method={method}", "-k", "three_becomes_six or pick"
     )
     assert outcome.exit == 1
     assert outcome.tests() == {"test_three_becomes_six": "timeout"}
     assert outcome.verdicts("demo/pick") == {"pass"}
     text = outcome.failure("test_three_becomes_six")
     assert text.startswith("1.1 Twice a number: it did not end\n\n  >>> double(3)\n\n")
-    assert "\n  did not end within 0.3 s\n  at exercises/ch01_demo/ex01_double.py:" in text
+    assert "\n  did not end within 0.5 s\n  at exercises/ch01_demo/ex01_double.py:" in text
     assert outcome.text.startswith("T.... ")
 
 
 @METHODS
 def test_an_endless_loop_while_the_file_is_executed_is_a_timeout(lab, method):
     lab.answer_file("1.1", "while True: pass")
-    outcome = lab.run("--timeout=0.3", f"--timeout-method={method}", "-k", "three or refused")
+    outcome = lab.run("--timeout=0.5", f"--timeout-method={method}", "-k", "three or refused")
     assert outcome.exit == 1
     assert outcome.verdicts() == {"timeout"}
 
@@ -87,7 +92,7 @@ def test_code_that_cannot_be_interrupted_ends_the_session_with_a_report(lab, met
     lab.answer("1.1")
     lab.answer("1.2", f"if place == 3:\n    {STUCK.replace(chr(10), chr(10) + '    ')}\nreturn 0")
     outcome = lab.run_outside(
-        "--timeout=0.3", f"--timeout-method={method}", "--junit-xml=report.xml"
+        "--timeout=0.5", f"--timeout-method={method}", "--junit-xml=report.xml"
     )
     assert outcome.exit == 1
     assert outcome.exercise() == "pass"
@@ -113,7 +118,7 @@ def test_code_that_cannot_be_interrupted_ends_only_its_worker_of_xdist(lab):
     impatient(lab)
     lab.answer("1.1", f"if x == 3:\n    {STUCK.replace(chr(10), chr(10) + '    ')}\nreturn x + x")
     lab.answer("1.2")
-    outcome = lab.run_outside("--timeout=0.3", "-n1")
+    outcome = lab.run_outside("--timeout=0.5", "-n1")
     assert outcome.exit == 1
     assert outcome.tests()["test_three_becomes_six"] == "timeout"
     assert outcome.tests()["test_agrees_with_the_reference[10]"] == "pass"
@@ -125,9 +130,9 @@ def test_code_that_stops_every_thread_ends_the_session(lab, method):
     impatient(lab)
     lab.answer("1.2", STUCK_WITH_THE_LOCK)
     lab.answer("1.1")
-    outcome = lab.run_outside("--timeout=0.3", f"--timeout-method={method}")
+    outcome = lab.run_outside("--timeout=0.5", f"--timeout-method={method}")
     assert outcome.exit == 1
-    assert "Timeout (0:00:00" in outcome.text
+    assert "Timeout (0:00:0" in outcome.text
     assert Limit.code_that_cannot_be_interrupted_ends_the_session.__name__ in outcome.text
     assert re.search(r'ex02_pick\.py", line \d+ in pick', outcome.text)
     assert outcome.exercise() == "pass"
@@ -136,7 +141,9 @@ def test_code_that_stops_every_thread_ends_the_session(lab, method):
 
 def test_a_limit_of_a_test_of_the_project_is_kept_too(lab):
     (lab.course.tests_dir / "meta").mkdir()
-    (lab.course.tests_dir / "meta" / "test_x.py").write_text("def test_x():\n    while True: pass\n")
+    (lab.course.tests_dir / "meta" / "test_x.py").write_text(
+        "def test_x():\n    while True: pass\n"
+    )
     outcome = lab.run("--timeout=0.2", "tests/meta")
     assert outcome.exit == 1
     assert "TimeLimit: did not end within 0.2 s" in outcome.text

@@ -91,8 +91,7 @@ def test_an_exception_is_a_crash_with_its_line(lab):
     assert outcome.failure("test_three_becomes_six") == failure(
         "it crashed",
         "  >>> double(3)\n  TypeError: 'int' object is not subscriptable",
-        "  at exercises/ch01_demo/ex01_double.py:18\n"
-        '      return x["a"]',
+        '  at exercises/ch01_demo/ex01_double.py:18\n      return x["a"]',
         "  looks like: The number was used as a list.",
     )
 
