@@ -80,6 +80,7 @@ def test_wrong_versions_name_tests_that_there_are(exercise):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }
     for version in Bank(PROJECT, exercise).versions():
+        assert version.fails, version.name
         assert version.fails <= names, version.name
 
 
