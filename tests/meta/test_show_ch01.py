@@ -28,6 +28,9 @@ def tree(tmp_path):
     return Path(shutil.copytree(COURSE.solutions_dir, tmp_path / "answers"))
 
 
+ENCODED = "return list(chain"  # the last line of `encode`
+
+
 def break_file(tree, name, old, new):
     path = tree / CHAPTER / name
     source = path.read_text("utf-8")
@@ -62,7 +65,7 @@ def test_without_colours_bars_separate_the_tokens(tree):
 
 
 def test_the_first_difference_is_named(tree):
-    break_file(tree, "ex09_pretokenize.py", "return ids", "return list(text.encode())")
+    break_file(tree, "ex09_pretokenize.py", ENCODED, "return list(text.encode())  #")
     terminal, page = run(tree)
     assert "The ids differ: they do so first at token" in terminal
     assert "✗ The ids differ" in page
@@ -75,8 +78,13 @@ def test_the_first_difference_is_named(tree):
         ("ex07_bpe_encode.py", "# solution", 'raise KeyError("oops")', "^1.7 .*KeyError.*oops"),
         ("ex15_compare_encodings.py", "return rows", "return None", "^1.15 .*TypeError"),
         ("ex15_compare_encodings.py", "def tokens_to_html", "def page", "no `tokens_to_html`"),
-        ("ex09_pretokenize.py", "return ids", "return None", "^1.9: `encode` returned None"),
-        ("ex09_pretokenize.py", "return ids", "return ids[:3]", "^1.9: .* not a text"),
+        ("ex09_pretokenize.py", ENCODED, "return None  #", "^1.9: `encode` returned None"),
+        (
+            "ex09_pretokenize.py",
+            ENCODED,
+            "return list(text.encode())[:6]  #",
+            "^1.9: .* not a text",
+        ),
         ("ex09_pretokenize.py", "import regex", "import regex as", "^1.9 .*SyntaxError"),
     ],
 )
