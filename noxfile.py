@@ -16,6 +16,9 @@ nox.options.error_on_missing_interpreters = False
 
 CHAPTERS = {
     "ch01": "Tokenizers: from words and characters to GPT-2's byte-pair encoding",
+    "ch02": "Layers: linear to SwiGLU, softmax and loss, norms, first weights",
+    "ch03": "Attention: masks, heads, RoPE, tiles and the key-value cache",
+    "ch04": "Models: GPT-2 and Llama equal to transformers', BERT, BART and T5",
 }
 
 
@@ -43,8 +46,10 @@ for _name, _title in CHAPTERS.items():
 def project(session: nox.Session) -> None:
     """The project's own tests: solutions pass, wrong versions are caught, tool, lint, types."""
     lint(session)
-    python(session, "pytest", "--answers=solutions", "--grade", *session.posargs)
-    python(session, "pytest", "tests/meta", "-n", "2", *session.posargs)
+    # One thread per process: the tensors are small, and two processes share the cores already.
+    one = {"OMP_NUM_THREADS": "1"}
+    python(session, "pytest", "--answers=solutions", "--grade", *session.posargs, **one)
+    python(session, "pytest", "tests/meta", "-n", "2", *session.posargs, **one)
 
 
 @nox.session
@@ -72,4 +77,4 @@ def mps(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Speed as ratios: the references against the libraries, each in one run."""
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
-        session.run(sys.executable, str(script), *session.posargs, external=True)
+        session.run(sys.executable, str(script), external=True)

@@ -1,0 +1,115 @@
+"""4.9 Loading a Llama, and its story   [medium, ~40 min]
+
+A checkpoint is a dictionary of tensors, and a model that takes it over writes what the model of its
+makers writes. Mistakes in loading are silent: two matrices of the same shape change places, a head
+that should be shared is copied, the rows of the queries are meant for another RoPE. Files of Meta's
+pair neighbouring features (interleaved), those of Hugging Face the two halves of a head (see 3.8).
+With your model of 4.4 and real weights, `kata show 4` tells a story at the end.
+
+Source: `permute` in https://github.com/huggingface/transformers, convert_llama_weights_to_hf.py;
+Karpathy's https://huggingface.co/karpathy/tinyllamas (the checkpoint).
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .ex04_llama_model import LlamaConfig, LlamaModel  # noqa: F401 (the tests make models)
+
+
+def half_rotated_rows(
+    weight: Float[Tensor, "n_heads*head_dim d_model"], n_heads: int
+) -> Float[Tensor, "n_heads*head_dim d_model"]:
+    """Reorder the rows of a query or key projection: interleaved in, half-rotated out.
+
+    Each head has head_dim rows, one per feature. Rows 2i and 2i + 1 of a head, the pair i of the
+    interleaved layout, become its rows i and i + head_dim / 2. `weight` is not modified.
+
+    >>> half_rotated_rows(torch.arange(12.0)[:, None], n_heads=2).flatten().tolist()
+    [0.0, 2.0, 4.0, 1.0, 3.0, 5.0, 6.0, 8.0, 10.0, 7.0, 9.0, 11.0]
+    """
+    # solution
+    pairs = weight.unflatten(0, (n_heads, -1, 2))  # (n_heads, head_dim / 2, 2, d_model)
+    return pairs.transpose(1, 2).flatten(0, 2)
+
+
+def load_llama_state_dict(
+    model: LlamaModel, hf_state_dict: Mapping[str, Tensor], interleaved: bool = False
+) -> None:
+    """Give `model` the weights of a Hugging Face `LlamaForCausalLM`; return nothing.
+
+    The names of the checkpoint are those of the model, apart from what follows:
+
+        All but `lm_head.weight` begin with `model.`.
+        mlp.gate_proj, mlp.up_proj and mlp.down_proj are w1, w3 and w2 (see 2.9).
+        lm_head.weight: with `tie_word_embeddings` it may be absent. If it is there all the same, it
+            equals `model.embed_tokens.weight`; in the model the two stay one parameter.
+        Names that end in `.rotary_emb.inv_freq`, from old checkpoints, are ignored.
+
+    With `interleaved` the rows of all q_proj and k_proj weights are in the interleaved layout, and
+    the model gets them half-rotated; k_proj has `num_key_value_heads` heads.
+
+    Values are copied into the parameters that the model has, which keep their dtype and device and
+    share no memory with the checkpoint. The checkpoint is not modified.
+
+    Raises:
+        ValueError: a parameter of the model is missing in the checkpoint; the checkpoint has a
+            tensor that the model has no place for; a shape is another one (for instance with
+            another number of key and value heads); or `lm_head.weight` differs from the table of a
+            tied model. The message contains every name in question, as the checkpoint has it. The
+            model is then unchanged: it is never loaded in part.
+    """
+    # solution
+    config = model.config
+    own = {hf_name(name): tensor for name, tensor in model.state_dict().items()}
+    given = {n: t for n, t in hf_state_dict.items() if not n.endswith(".rotary_emb.inv_freq")}
+    table = head = given.get("model.embed_tokens.weight")
+    if config.tie_word_embeddings:  # the head comes with the table
+        own.pop("lm_head.weight")
+        head = given.pop("lm_head.weight", table)
+    misfits = [n for n in own if n in given and own[n].shape != given[n].shape]
+    lists = {"missing": own.keys() - given, "unexpected": given.keys() - own, "shape": misfits}
+    problems = [f"{what}: {', '.join(sorted(names))}" for what, names in lists.items() if names]
+    if not problems and head is not table and not torch.equal(head, table):
+        problems = ["lm_head.weight differs from model.embed_tokens.weight, and this head is tied"]
+    if problems:
+        raise ValueError("; ".join(problems))
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for name, tensor in own.items():
+        weight, n_heads = given[name], heads.get(name.split(".")[-2])
+        tensor.copy_(half_rotated_rows(weight, n_heads) if interleaved and n_heads else weight)
+
+
+@torch.no_grad()
+def greedy_story(
+    model: Callable[[Int[Tensor, "batch seq"]], Float[Tensor, "batch seq vocab"]],
+    ids: Int[Tensor, "seq"],
+    max_new_tokens: int,
+) -> Int[Tensor, "new"]:
+    """Continue one text with the most likely token, again and again, and return the new ids only.
+
+    Args:
+        model: maps texts to logits; it is called, and nothing else is asked of it.
+        ids: the text so far, one token or more; not modified. The result is on its device, int64.
+        max_new_tokens: how many tokens to add; 0 or more.
+
+    >>> counting = lambda ids: torch.nn.functional.one_hot(ids + 1, num_classes=9).float()
+    >>> greedy_story(counting, torch.tensor([3, 4]), max_new_tokens=3)
+    tensor([5, 6, 7])
+    """
+    # solution
+    text = ids
+    for _ in range(max_new_tokens):
+        logits = model(text[None])[0, -1]  # (vocab,): after the last token of the only text
+        text = torch.cat([text, logits.argmax(-1, keepdim=True)])
+    return text[len(ids) :]
+
+
+# solution
+def hf_name(name: str) -> str:
+    """The name of a parameter of `LlamaModel` in a checkpoint of Hugging Face's."""
+    for ours, theirs in (("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")):
+        name = name.replace(f".mlp.{ours}.", f".mlp.{theirs}.")
+    return name if name.startswith("lm_head.") else f"model.{name}"
