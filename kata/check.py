@@ -196,10 +196,18 @@ def tensor_difference(
         return f"got a tensor on {actual.device}, expected one on {expected.device}"
     if expected.is_meta or expected.numel() == 0:  # neither has values to compare
         return ""
+    return _value_difference(actual, expected, axes, rtol, atol)
+
+
+def _value_difference(
+    actual: Tensor, expected: Tensor, axes: str, rtol: float | None, atol: float | None
+) -> str:
+    import torch
+
     default = DTYPE_TOLERANCE.get(str(expected.dtype).removeprefix("torch."), (1e-4, 1e-5))
     rtol = default[0] if rtol is None else rtol
     atol = default[1] if atol is None else atol
-    got, want = actual.detach(), expected.detach()
+    got, want = actual.detach().cpu(), expected.detach().cpu()  # Apple GPUs have no float64
     if got.is_floating_point():
         got, want = got.double(), want.double()
         bad = ~torch.isclose(got, want, rtol=rtol, atol=atol, equal_nan=True)
@@ -209,12 +217,12 @@ def tensor_difference(
         return ""
     index = tuple(bad.nonzero()[0].tolist())
     x, y = got[index].item(), want[index].item()
-    total = bad.sum().item()
-    lines = [
-        f"first difference at {_position(index, axes)}: got {_number(x)}, expected {_number(y)}",
-        f"{total} of {plural(bad.numel(), 'value')} of {_shape(actual, axes)} "
-        f"{'differs' if total == 1 else 'differ'}",
-    ]
+    lines = [f"got {_number(x)}, expected {_number(y)}"]
+    if index:
+        total = int(bad.sum())
+        count = f"{total} of {plural(bad.numel(), 'value')} of {_shape(actual, axes)}"
+        lines[0] = f"first difference at {_position(index, axes)}: {lines[0]}"
+        lines.append(f"{count} {'differs' if total == 1 else 'differ'}")
     if x != x:
         lines.append("NaN: 0 divided by 0, inf - inf, or a softmax over nothing but -inf?")
     elif got.is_floating_point():
@@ -239,8 +247,6 @@ def _shape(tensor: Tensor, axes: str) -> str:
 
 
 def _position(index: tuple[int, ...], axes: str) -> str:
-    if not index:
-        return "the one value"
     return ", ".join(f"{n}={i}" for n, i in zip(_names(axes, len(index)), index, strict=True))
 
 

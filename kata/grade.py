@@ -181,7 +181,8 @@ class Ledger:
         finding = Finding(
             Verdict(record["verdict"]), record["message"], record["where"], record["calls"]
         )
-        answer_at = progress.place(self.course, exercise, self.tree)
+        called = [c[4:].partition("(")[0] for c in record["calls"] if c.startswith(">>> ")]
+        answer_at = progress.place(self.course, exercise, self.tree, *called[-1:])
         return render(finding, exercise, answer_at, record["test_at"], self.looks_like(record))
 
     def document(self) -> dict[str, Any]:

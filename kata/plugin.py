@@ -168,6 +168,9 @@ def device(request: pytest.FixtureRequest) -> str:
         if name in request.config.getoption("--require"):
             pytest.fail(f"--require={name}: {message}", pytrace=False)
         pytest.skip(message)
+    callspec = getattr(request.node, "callspec", None)
+    if name == "mps" and callspec and "torch.float64" in map(str, callspec.params.values()):
+        pytest.skip("not run: Apple GPUs have no float64")
     return name
 
 

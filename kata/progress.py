@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,15 +79,24 @@ def _saved_at(path: Path) -> int:
         return 0
 
 
-def place(course: Course, exercise: Exercise, tree: Path) -> str:
-    """`path:line` of the first thing to do in a file, in the form that editors make clickable."""
+def place(course: Course, exercise: Exercise, tree: Path, called: str = "") -> str:
+    """`path:line` in a learner's file, in the form that editors make clickable.
+
+    The line is that of the function `called` (`softmax`, `Linear.forward`, or `Linear`, a class),
+    else the first one that is to do, else the first definition.
+    """
     try:
         lines = (tree / exercise.path).read_text("utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    starts = ("raise NotImplementedError", "def ", "class ")
+    names = reversed(called.split(".")) if called else ()  # an inherited method: then its class
+    wanted = [rf"(def|class) {re.escape(name)}\b" for name in names]
+    patterns = [*wanted, "raise NotImplementedError", "def ", "class "]
     numbers = [
-        i for start in starts for i, line in enumerate(lines, 1) if line.strip().startswith(start)
+        i
+        for pattern in patterns
+        for i, line in enumerate(lines, 1)
+        if re.match(pattern, line.strip())
     ]
     return f"{relative(tree / exercise.path, course.root)}:{numbers[0] if numbers else 1}"
 

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from kata import hints, stubs
+from kata import hints, progress, stubs
 from kata.course import Course, CourseError, chapter_title, find_root, read_title
 from kata.load import Source, fresh
 from kata.wrong import Bank
@@ -182,3 +182,21 @@ def test_examples_in_docstrings_are_true(exercise):
             runner.run(test, out=said.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(said)
     assert runner.tries > 0
+
+
+@pytest.mark.parametrize(
+    ("called", "line"),
+    [("", 5), ("encode", 1), ("Tokenizer", 3), ("Tokenizer.decode", 4), ("Tokenizer.join", 3)],
+)
+def test_place_is_where_the_called_function_begins(course, called, line):
+    pick = course.find("1.2")
+    path = course.exercises_dir / pick.path
+    path.write_text(
+        "def encode(text):\n"
+        "    return 1\n"
+        "class Tokenizer(Base):\n"
+        "    def decode(self):\n"
+        "        raise NotImplementedError\n"
+    )
+    place = progress.place(course, pick, course.exercises_dir, called)
+    assert place == f"{path.relative_to(course.root)}:{line}"

@@ -167,6 +167,20 @@ def test_a_device_that_is_there_is_run(lab, monkeypatch):
     assert lab.run(ONLY_1, "-m", "cuda").tests() == {"test_three[cuda]": "wrong"}
 
 
+def test_float64_is_not_run_on_an_apple_gpu(lab, monkeypatch):
+    monkeypatch.setattr("kata.plugin.device_available", lambda name: True)
+    lab.test_file(
+        "import pytest\n"
+        "@pytest.mark.parametrize('dtype', ['torch.float64', 'torch.float32'])\n"
+        "def test_three(answer, device, dtype):\n    assert answer.double(3) == 6\n"
+    )
+    lab.answer("1.1")
+    assert lab.run(ONLY_1, "-m", "mps").tests() == {
+        "test_three[mps-torch.float32]": "pass",
+        "test_three[mps-torch.float64]": "not run",
+    }
+
+
 def test_an_exercise_whose_tests_cannot_run_here_counts_nothing(lab, no_gpu):
     device_tests(lab)
     lab.answer("1.1")

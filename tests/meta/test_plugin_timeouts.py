@@ -74,6 +74,19 @@ def test_an_endless_loop_is_a_timeout(lab, name, method):
     assert outcome.text.startswith("T.... ")
 
 
+@pytest.mark.parametrize(("option", "second"), [((), "0.2 s"), (("--grade",), "0.5 s")])
+def test_the_next_test_of_an_endless_answer_gets_less_time(lab, monkeypatch, option, second):
+    monkeypatch.setattr("kata.session.AFTER_A_TIMEOUT_SECONDS", 0.2)
+    lab.answer("1.1", "while True: pass")
+    outcome = lab.run("--timeout=0.5", "-k", "three_becomes_six or refused", *option)
+    assert outcome.tests() == {
+        "test_three_becomes_six": "timeout",
+        "test_negative_number_is_refused": "timeout",
+    }
+    assert "did not end within 0.5 s" in outcome.failure("test_three_becomes_six")
+    assert f"did not end within {second}" in outcome.failure("test_negative_number_is_refused")
+
+
 @METHODS
 def test_an_endless_loop_while_the_file_is_executed_is_a_timeout(lab, method):
     lab.answer_file("1.1", "while True: pass")
