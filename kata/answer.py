@@ -60,7 +60,7 @@ class Transcript:
         return [line for entry in self._calls for line in entry]
 
     def recorded(
-        self, function: Callable[..., Any], name: str, skip: int = 0
+        self, function: Callable[..., Any], name: str, skip: int = 0, is_read: bool = False
     ) -> Callable[..., Any]:
         """`function`, with its outermost calls recorded under `name`.
 
@@ -68,6 +68,7 @@ class Transcript:
             function: what is called.
             name: how the call is written.
             skip: how many leading arguments (`self`) are not written.
+            is_read: a property: it is read, not called.
         """
 
         @functools.wraps(function)
@@ -76,7 +77,7 @@ class Transcript:
             if self._depth:  # a call from the learner's own code
                 return function(*args, **kwargs)
             # Written down before the call, which may change its arguments.
-            entry = [f">>> {text.call(name, args[skip:], kwargs)}"]
+            entry = [f">>> {name if is_read else text.call(name, args[skip:], kwargs)}"]
             self._calls.append(entry)
             self._depth += 1
             try:
@@ -179,6 +180,8 @@ class Answer:
             if isinstance(value, (staticmethod, classmethod)):
                 kind, skip = type(value), int(isinstance(value, classmethod))
                 setattr(cls, name, kind(record(value.__func__, label, skip)))
+            elif isinstance(value, property) and value.fget:
+                setattr(cls, name, value.getter(record(value.fget, label, 1, is_read=True)))
             elif inspect.isfunction(value):
                 setattr(cls, name, record(value, label, 1))
 

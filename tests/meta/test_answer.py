@@ -108,6 +108,7 @@ def test_methods_of_every_kind_are_recorded(load):
         "'shared'",
     ]
     assert (box.double, answer.Box.size) == (2, 3)
+    assert transcript(answer)[-2:] == [">>> Box.double", "2"]
 
 
 def test_the_forward_of_a_module_is_recorded(load):
