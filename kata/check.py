@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from kata.text import a, ascii_safe, brief, cut, described, is_tensor, plural
+from kata.text import a, ascii_safe, brief, cut, described, first_difference, is_tensor, plural
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,8 +82,7 @@ def _sequence_difference(actual: Sequence[Any], expected: Sequence[Any], where: 
 
 
 def _string_difference(actual: str, expected: str, where: str) -> str:
-    shared = min(len(actual), len(expected))
-    i = next((i for i in range(shared) if actual[i] != expected[i]), shared)
+    i = first_difference(actual, expected)
     before = expected[max(0, i - 12) : i]
     got, want = (repr(s[i]) if i < len(s) else "the end" for s in (actual, expected))
     return ascii_safe(

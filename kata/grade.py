@@ -259,8 +259,13 @@ def needs_guard(config: pytest.Config, course: Course) -> bool:
     if any(getattr(config.option, name, None) for name in questions):
         return False
     meta = course.tests_dir / "meta"
-    args = [Path(config.invocation_params.dir, a.split("::")[0]).resolve() for a in config.args]
-    return not all(path.is_relative_to(meta) for path in args)
+    return not all(path.is_relative_to(meta) for path in selected_paths(config))
+
+
+def selected_paths(config: pytest.Config) -> list[Path]:
+    """The files and folders of tests that the command line or the settings name."""
+    here = config.invocation_params.dir
+    return [Path(here, argument.split("::")[0]).resolve() for argument in config.args]
 
 
 def guarded(args: Sequence[str]) -> int:

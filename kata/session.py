@@ -247,8 +247,7 @@ class Run:
         option = self.config.option
         if not self.strict or option.keyword or option.markexpr:
             return []
-        here = self.config.invocation_params.dir
-        args = [Path(here, a.split("::")[0]).resolve() for a in self.config.args]
+        args = grade.selected_paths(self.config)
         return [
             e
             for e in self.course.exercises

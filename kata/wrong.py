@@ -122,7 +122,7 @@ class Bank:
         return Source(self.exercise, solutions, (solutions,), {version.target: value})
 
     def _load(self) -> Mapping[str, Any]:
-        # Executed anew at each call, because recording calls changes the classes in it.
+        # Executed anew at each call: a test, or a mistake itself, may change the classes in it.
         if not self.file.is_file():
             return {}
         name = f"_kata_wrong.{self.exercise.chapter}.{self.exercise.name}"

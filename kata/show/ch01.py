@@ -21,7 +21,7 @@ from kata.course import Course
 from kata.data import RealData
 from kata.files import write_text
 from kata.show import NotReady, OwnFiles, page
-from kata.text import brief
+from kata.text import brief, first_difference
 
 if TYPE_CHECKING:
     import tiktoken
@@ -208,8 +208,7 @@ def _compare(files: OwnFiles, setup: Tokenizers, text: str) -> Outcome:
 def _verdict(setup: Tokenizers, ids: list[int], expected: list[int]) -> str:
     if ids == expected:
         return f"all {len(ids)} ids are those of tiktoken"
-    at = next((i for i, (x, y) in enumerate(zip(ids, expected, strict=False)) if x != y), None)
-    place = min(len(ids), len(expected)) if at is None else at
+    place = first_difference(ids, expected)
 
     def token(ids: list[int], bytes_of: Callable[[int], bytes]) -> str:
         return f"{ids[place]}, {bytes_of(ids[place])!r}" if place < len(ids) else "nothing more"

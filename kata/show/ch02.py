@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from kata.course import Course
-from kata.show import NotReady, OwnFiles
+from kata.show import NotReady, OwnFiles, alone_with_seed
 
 NEEDS = "This show runs your 2.1, 2.3 to 2.6, 2.8 and 2.10 to 2.12."
 ARMS, POINTS = 3, 240  # as many points to learn from as are held out
@@ -96,26 +94,13 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
         NotReady: an exercise that this needs is not done, or failed.
     """
     training, held_out = spirals(seed=1), spirals(seed=2)
-    with OwnFiles(course, tree, NEEDS) as files, _alone_with_seed(0):
+    with OwnFiles(course, tree, NEEDS) as files, alone_with_seed(0):
         history = train(files, training, held_out)
     _print(console, history)
     path = out / "ch02.png"
     out.mkdir(parents=True, exist_ok=True)
     draw(history, training, held_out).savefig(path, dpi=150)
     return [path]
-
-
-@contextmanager
-def _alone_with_seed(seed: int) -> Iterator[None]:
-    """The same random numbers at every run, on one thread: for small matrices it is the fastest."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 def spirals(seed: int) -> Spirals:

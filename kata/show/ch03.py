@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from kata.course import Course
 from kata.data import RealData
-from kata.show import NotReady, OwnFiles
+from kata.show import NotReady, OwnFiles, alone_with_seed
 from kata.text import brief
 
 NEEDS = "This show runs your 3.1 to 3.3, 3.13, and 3.8 (with the real model) or 3.4 (without)."
@@ -87,7 +86,7 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
         NotReady: an exercise that this needs is not done, or failed.
     """
     folder = RealData().find(MODEL)
-    with OwnFiles(course, tree, NEEDS) as files, torch.random.fork_rng(devices=[]), _one_thread():
+    with OwnFiles(course, tree, NEEDS) as files, alone_with_seed(0):
         own_map = files["3.13"]
         maps = _real_model(files, folder) if folder else _trained_now(files)
         with files.blame("3.13"):
@@ -99,17 +98,6 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
             figure.savefig(path, dpi=150, facecolor=PAPER)
     _print(console, maps)
     return [path]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """For small matrices it is the fastest."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 # ------------------------------------------------------------------------------------ weights
@@ -294,7 +282,6 @@ class Copier(nn.Module):
 
 def _trained_now(files: OwnFiles) -> Maps:
     """A tiny model that learns to go on with a text that repeats, whatever the words are."""
-    torch.manual_seed(0)
     with files.blame("3.4"):
         model = Copier(files)
         loss = _train(model)

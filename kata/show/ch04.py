@@ -19,7 +19,7 @@ from kata.data import RealData
 from kata.files import write_text
 from kata.show import NotReady, OwnFiles, page
 from kata.show.weights import NEW_TOKENS, PROMPT, Checkpoint, find_checkpoint
-from kata.text import brief, plural
+from kata.text import brief, first_difference, plural
 
 NEEDS = "This show runs your 2.1, 2.7, 2.9, 3.1 to 3.3, 3.8, 3.12, 4.4 and 4.9."
 
@@ -68,11 +68,18 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
         except NotReady:
             console.print()  # the story stops in the middle of a line
             raise
-    good, verdict = _verdict(checkpoint, story)
-    console.print(Text(f"\n\n{verdict}", "" if good is None else "green" if good else "red"))
+    good, head, rest = _verdict(checkpoint, story)
+    style = "" if good is None else "green" if good else "red"
+    console.print(Text(f"\n\n{head}{rest}", style))
     console.print(Text(f"{story.speed} (every step reads the whole text: there is no cache)."))
     path = out / "ch04.html"
-    write_text(path, _page(what, good, verdict, checkpoint, story))
+    kind = {None: "", True: "good", False: "bad"}[good]
+    mark = {None: "", True: "✓ ", False: "✗ "}[good]
+    verdict = (
+        f'<p class="verdict {kind}"><strong>{mark}{html.escape(head)}</strong>'
+        f"{html.escape(rest)}</p>"
+    )
+    write_text(path, _page(what, verdict, checkpoint, story))
     return [path]
 
 
@@ -169,18 +176,20 @@ def _what(model: nn.Module, checkpoint: Checkpoint) -> str:
     )
 
 
-def _verdict(checkpoint: Checkpoint, story: Story) -> tuple[bool | None, str]:
+def _verdict(checkpoint: Checkpoint, story: Story) -> tuple[bool | None, str, str]:
+    """Whether it is the published story, in a few words, and the rest of the sentence."""
     if checkpoint.published is None:
-        return None, "There is no published text of this model to compare with."
+        return None, "There is no published text of this model to compare with.", ""
     expected = PROMPT + checkpoint.published
     if story.text == expected:
-        return True, f"{SAME}, to the last of its {len(expected)} characters."
-    pairs = zip(story.text, expected, strict=False)
-    at = next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(story.text), len(expected)))
+        return True, SAME, f", to the last of its {len(expected)} characters."
+    at = first_difference(story.text, expected)
     yours, theirs = (repr(text[at : at + 24]) for text in (story.text, expected))
-    return False, (
-        f"{DIFFERENT}. After {expected[max(0, at - 24) : at]!r} yours goes on with {yours}, the "
-        f"published one with {theirs}. Do the tests pass? pytest tests/ch04_models"
+    return (
+        False,
+        DIFFERENT,
+        f". After {expected[max(0, at - 24) : at]!r} yours goes on with {yours}, the "
+        f"published one with {theirs}. Do the tests pass? pytest tests/ch04_models",
     )
 
 
@@ -203,16 +212,11 @@ LEGEND = (
 DOUBTS = 8
 
 
-def _page(what: str, good: bool | None, verdict: str, checkpoint: Checkpoint, story: Story) -> str:
-    kind = "" if good is None else "good" if good else "bad"
-    mark = "" if good is None else "✓ " if good else "✗ "
-    head, _, rest = verdict.partition(". " if good is False else ",")
-    tail = f"{'.' if good is False else ',' if rest else ''}{' ' if good is False else ''}{rest}"
+def _page(what: str, verdict: str, checkpoint: Checkpoint, story: Story) -> str:
     doubts = sorted(range(len(story.tokens)), key=lambda i: story.tokens[i].probability)[:DOUBTS]
     parts = [
         f"<p>{html.escape(what)}</p>",
-        f'<p class="verdict {kind}"><strong>{mark}{html.escape(head)}</strong>'
-        f"{html.escape(tail)}</p>",
+        verdict,
         f'<p class="soft">{LEGEND}</p>',
         f'<div class="panel story">{_story(checkpoint, story)}</div>',
         f'<p class="soft">{html.escape(story.speed)}. Every step reads the whole text again: there '
