@@ -96,7 +96,8 @@ class LlamaModel(nn.Module):
 
         Args:
             ids: the texts, or what follows the part of them that is in the caches.
-            caches: one per layer, in order; `ids` is added to them. None: there is no past.
+            caches: one per layer, in order, as `new_caches` makes them; `ids` is added to them.
+                None: there is no past.
             mask: True = may attend, as in 3.12, the same for every layer. For texts padded on the
                 left it is False at the keys that are padding; there is no need to tell where a
                 text begins, as RoPE looks at distances only.
@@ -106,3 +107,7 @@ class LlamaModel(nn.Module):
                 stay as they were.
         """
         raise NotImplementedError("LlamaModel.forward")  # your code here
+
+    def new_caches(self, max_len: int) -> list[KVCache]:
+        """Return an empty cache for each layer, with room for `max_len` tokens."""
+        raise NotImplementedError("LlamaModel.new_caches")  # your code here

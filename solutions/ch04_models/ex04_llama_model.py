@@ -111,7 +111,8 @@ class LlamaModel(nn.Module):
 
         Args:
             ids: the texts, or what follows the part of them that is in the caches.
-            caches: one per layer, in order; `ids` is added to them. None: there is no past.
+            caches: one per layer, in order, as `new_caches` makes them; `ids` is added to them.
+                None: there is no past.
             mask: True = may attend, as in 3.12, the same for every layer. For texts padded on the
                 left it is False at the keys that are padding; there is no need to tell where a
                 text begins, as RoPE looks at distances only.
@@ -131,3 +132,8 @@ class LlamaModel(nn.Module):
         for layer, cache in zip(self.layers, caches, strict=True):
             x = layer(x, cache, mask)
         return self.lm_head(self.norm(x))
+
+    def new_caches(self, max_len: int) -> list[KVCache]:
+        """Return an empty cache for each layer, with room for `max_len` tokens."""
+        # solution
+        return [KVCache(max_len) for _ in self.layers]

@@ -98,10 +98,25 @@ def test_agrees_with_the_reference(answer, reference, device, shape):
 
 def test_pieces_give_the_logits_of_the_whole(answer, device):
     model, ids = make(answer, num_hidden_layers=3).to(device), random_ids(2, 8).to(device)
-    caches = [answer.KVCache(8) for _ in range(3)]
+    caches = model.new_caches(8)
     with torch.no_grad():
         whole, pieces = model(ids), [model(piece, caches) for piece in ids.split([3, 1, 4], dim=1)]
     close(torch.cat(pieces, dim=1), whole, "batch seq vocab")
+
+
+def test_new_caches_know_nothing_of_old_texts(answer):
+    model, ids = make(answer), random_ids(2, 4)
+    expected = model(ids)
+    model(random_ids(2, 3, seed=1), model.new_caches(8))
+    close(model(ids, model.new_caches(8)), expected, "batch seq vocab")
+
+
+def test_new_caches_have_room_for_max_len(answer):
+    model = make(answer)
+    caches = model.new_caches(5)
+    model(random_ids(2, 4), caches)
+    with raises(ValueError):
+        model(random_ids(2, 2), caches)
 
 
 def test_padding_on_the_left_changes_nothing(answer):
@@ -126,7 +141,8 @@ def test_too_long_a_text_is_refused(answer):
 
 
 def test_the_past_counts_towards_the_longest_text(answer):
-    model, caches = make(answer), [answer.KVCache(20) for _ in range(2)]
+    model = make(answer)
+    caches = model.new_caches(20)
     model(random_ids(2, 3), caches)
     with raises(ValueError):
         model(random_ids(2, 6), caches)

@@ -7,7 +7,7 @@ from solutions.ch03_attention.ex01_causal_mask import causal_mask
 from solutions.ch03_attention.ex02_scaled_dot_product_attention import scaled_dot_product_attention
 from solutions.ch03_attention.ex03_split_heads import merge_heads, split_heads
 from solutions.ch03_attention.ex08_rope import apply_rope, rope_cos_sin
-from solutions.ch03_attention.ex12_kv_cache import CachedAttention
+from solutions.ch03_attention.ex12_kv_cache import CachedAttention, KVCache
 from solutions.ch04_models.ex04_llama_model import LlamaBlock, LlamaModel
 
 
@@ -274,7 +274,11 @@ class LlamaBlock__has_a_key_head_per_query_head(LlamaBlock):
 
 
 @wrong(
-    caught_by=["pieces_give_the_logits_of_the_whole", "the_past_counts_towards_the_longest_text"]
+    caught_by=[
+        "new_caches_have_room_for_max_len",
+        "pieces_give_the_logits_of_the_whole",
+        "the_past_counts_towards_the_longest_text",
+    ]
 )
 class LlamaBlock__ignores_the_cache(LlamaBlock):
     """The cache was not handed on to the attention: every piece of a text is read as if it were the
@@ -364,7 +368,14 @@ class LlamaModel__cuts_the_embedding_off(LlamaModel):
         self.embed_tokens.register_forward_hook(lambda module, ids, x: x.detach())
 
 
-@wrong(crashes=["pieces_give_the_logits_of_the_whole", "the_past_counts_towards_the_longest_text"])
+@wrong(
+    caught_by=["new_caches_know_nothing_of_old_texts"],
+    crashes=[
+        "new_caches_have_room_for_max_len",
+        "pieces_give_the_logits_of_the_whole",
+        "the_past_counts_towards_the_longest_text",
+    ],
+)
 class LlamaModel__shares_one_cache(LlamaModel):
     """All layers got the same cache. Each one has keys and values of its own, and needs the cache
     at its own place of the list."""
@@ -426,3 +437,41 @@ class LlamaModel__makes_a_mask_on_the_cpu(LlamaModel):
         past, t = (0 if caches is None else caches[0].length), ids.shape[-1]
         causal = causal_mask(t, past + t, offset=past)
         return super().forward(ids, caches, causal if mask is None else causal & mask)
+
+
+@wrong(
+    caught_by=["new_caches_know_nothing_of_old_texts"],
+    crashes=[
+        "new_caches_have_room_for_max_len",
+        "pieces_give_the_logits_of_the_whole",
+        "the_past_counts_towards_the_longest_text",
+    ],
+)
+class LlamaModel__one_cache_for_all_layers(LlamaModel):
+    """`[cache] * n` is one cache n times, and every layer wrote its keys into it. Make one per
+    layer."""
+
+    def new_caches(self, max_len):
+        return [KVCache(max_len)] * len(self.layers)
+
+
+@wrong(caught_by=["new_caches_have_room_for_max_len"])
+class LlamaModel__room_for_the_longest_text(LlamaModel):
+    """The caches have room for `max_position_embeddings` tokens. A caller who knows that the text
+    will be short asks for less memory: take `max_len`."""
+
+    def new_caches(self, max_len):
+        return [KVCache(self.config.max_position_embeddings) for _ in self.layers]
+
+
+@wrong(
+    caught_by=["new_caches_know_nothing_of_old_texts"],
+)
+class LlamaModel__gives_the_same_caches_again(LlamaModel):
+    """The caches of the text before were handed out again, and it was still in them. Each call
+    makes new ones."""
+
+    def new_caches(self, max_len):
+        if not hasattr(self, "made"):
+            self.made = [KVCache(max_len) for _ in self.layers]
+        return self.made
