@@ -38,6 +38,8 @@ def _brief(x: Any, level: int) -> str:
         return content if kind is dict else f"{kind.__name__}({content})"
     if kind in _BRACKETS:
         return _iterable(x, level)
+    if isinstance(x, tuple) and kind.__module__ == "torch.return_types":  # of x.topk(k), say
+        return f"{kind.__name__}{_iterable(tuple(x), level)}"
     if isinstance(x, type) or callable(x):
         return _name(x)
     return _instance(x)
