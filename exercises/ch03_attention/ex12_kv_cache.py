@@ -12,11 +12,11 @@ https://arxiv.org/abs/2211.05102, section 2.
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .ex01_causal_mask import causal_mask
-from .ex02_scaled_dot_product_attention import scaled_dot_product_attention
 from .ex03_split_heads import merge_heads, split_heads
 from .ex08_rope import apply_rope, rope_cos_sin
 

@@ -57,16 +57,16 @@ class KVCache__returns_the_whole_room(KVCache):
         "caches_share_nothing",
         "an_update_does_not_move_the_past",
         "cache_has_dtype_and_device_of_the_keys",
+        "pieces_agree_with_the_whole_text",
+        "decoding_does_not_wait_for_the_device",
     ],
     crashes=[
-        "pieces_agree_with_the_whole_text",
         "keeps_the_dtype",
         "each_layer_has_a_cache_of_its_own",
         "a_new_cache_is_a_new_text",
         "cache_holds_the_shared_heads_only",
         "mask_is_added_to_causality",
         "stays_on_the_device_of_its_input",
-        "decoding_does_not_wait_for_the_device",
     ],
 )
 class KVCache__returns_the_new_tokens_only(KVCache):
