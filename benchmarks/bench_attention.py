@@ -5,9 +5,7 @@ tensors, which are counted. A ratio says the same on most machines; the times th
 """
 
 import argparse
-import math
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
+from timing import cpu_seconds
+
 from kata.tensors import Watch, normal
 from solutions.ch03_attention.ex01_causal_mask import causal_mask
 from solutions.ch03_attention.ex02_scaled_dot_product_attention import (
@@ -59,18 +59,6 @@ def main() -> None:
         cached(runs)
 
 
-def cpu_seconds(runs: int, *functions: Callable[[], object]) -> list[float]:
-    """The least CPU time of each function, after one call that does not count."""
-    least = [math.inf] * len(functions)
-    for run in range(runs + 1):
-        for i, function in enumerate(functions):
-            start = time.process_time()
-            function()
-            if run:
-                least[i] = min(least[i], time.process_time() - start)
-    return least
-
-
 def largest(function: Callable[[], object]) -> int:
     """The elements of the largest tensor that is made."""
     with Watch() as watch:
@@ -100,7 +88,7 @@ def tiled(runs: int) -> None:
         agree(ours(), naive())
         agree(ours(), kernel())
         print(Row(f"{t} tokens, largest tensor; naive", "elements", largest(ours), largest(naive)))
-        seconds = [1e3 * s for s in cpu_seconds(runs, ours, naive, kernel)]
+        seconds = [1e3 * s for s in map(min, cpu_seconds(runs, ours, naive, kernel))]
         print(Row(f"{t} tokens, time; naive", "ms", seconds[0], seconds[1]))
         print(Row(f"{t} tokens, time; torch's SDPA", "ms", seconds[0], seconds[2]))
 
@@ -128,7 +116,7 @@ def cached(runs: int) -> None:
             return attention(x)[:, -1:]
 
         agree(step(), anew())
-        ours, other = (1e3 * s for s in cpu_seconds(3 * runs, step, anew))
+        ours, other = (1e3 * s for s in map(min, cpu_seconds(3 * runs, step, anew)))
         print(Row(f"after {length} tokens, time", "ms", ours, other))
 
 

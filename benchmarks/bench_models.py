@@ -8,7 +8,6 @@ machines, the times themselves do not.
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
+from timing import cpu_seconds, median_ratio
+
 from kata.tensors import generator, randomise
 from solutions.ch03_attention.ex04_multi_head_attention import MultiHeadAttention
 from solutions.ch04_models.ex02_gpt2_model import GPT2Config, GPT2Model
@@ -68,20 +69,8 @@ def agree(actual: Tensor, expected: Tensor) -> None:
         raise SystemExit("the logits differ: there is nothing to compare")
 
 
-def cpu_seconds(turns: int, *functions: Callable[[], object]) -> list[list[float]]:
-    """The CPU time of each function in each turn; the first turn does not count."""
-    times: list[list[float]] = [[] for _ in functions]
-    for turn in range(turns + 1):
-        for function, own in zip(functions, times, strict=True):
-            start = time.process_time()
-            function()
-            if turn:
-                own.append(time.process_time() - start)
-    return times
-
-
 def row(what: str, ours: list[float], library: list[float], target: str = "") -> None:
-    ratio = statistics.median(x / y for x, y in zip(ours, library, strict=True))
+    ratio = median_ratio(ours, library)
     seconds = "".join(f"{1e3 * statistics.median(times):>6.0f} ms" for times in (ours, library))
     print(f"{what:44}{seconds}{ratio:9.3f}  {target}".rstrip())
 
