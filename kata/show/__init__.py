@@ -11,17 +11,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from kata.answer import is_stub
 from kata.course import Course, Exercise
 from kata.load import Source, fresh
-from kata.text import ascii_safe
+from kata.text import ascii_safe, brief, is_tensor
 from kata.verdict import relative
+
+if TYPE_CHECKING:
+    from torch import Tensor  # chapter 1 does without
 
 
 class NotReady(Exception):
     """The show cannot go on; the message names the exercise and says why."""
+
+    @property
+    def is_to_do(self) -> bool:
+        """Whether an exercise is not done, rather than done wrong."""
+        cause = self.__cause__
+        return isinstance(cause, FileNotFoundError) or (cause is not None and is_stub(cause))
 
 
 class OwnFiles:
@@ -107,6 +116,17 @@ class OwnFiles:
         if place is None:
             return None
         return next((e for e in self._course.exercises if self._tree / e.path == place[0]), None)
+
+
+def expect(number: str, name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
+    """What a function of the learner's returned, if it is a tensor of this shape.
+
+    Raises:
+        NotReady: it is not.
+    """
+    if not is_tensor(value) or value.shape != shape:
+        raise NotReady(f"{number}: `{name}` returned {brief(value)}, not a tensor of shape {shape}")
+    return cast("Tensor", value)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from kata.course import Course
 from kata.data import RealData
-from kata.show import NotReady, OwnFiles, alone_with_seed
+from kata.show import NotReady, OwnFiles, alone_with_seed, expect
 from kata.text import brief
 
 NEEDS = "This show runs your 3.1 to 3.3, 3.13, and 3.8 (with the real model) or 3.4 (without)."
@@ -114,19 +114,13 @@ def _weights(files: OwnFiles, q: Tensor, k: Tensor, n_heads: int) -> Tensor:
         mask = files["3.1"].causal_mask(t)
     with files.blame("3.2"):
         own = files["3.2"].scaled_dot_product_attention(q, k, torch.eye(t), mask)
-    return _expect("3.2", "scaled_dot_product_attention", own, (n_heads, t, t))
+    return expect("3.2", "scaled_dot_product_attention", own, (n_heads, t, t))
 
 
 def _split(files: OwnFiles, x: Tensor, n_heads: int) -> Tensor:
     with files.blame("3.3"):
         own = files["3.3"].split_heads(x, n_heads)
-    return _expect("3.3", "split_heads", own, (n_heads, x.shape[-2], x.shape[-1] // n_heads))
-
-
-def _expect(number: str, name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
-    if not isinstance(value, Tensor) or value.shape != shape:
-        raise NotReady(f"{number}: `{name}` returned {brief(value)}, not a tensor of shape {shape}")
-    return value
+    return expect("3.3", "split_heads", own, (n_heads, x.shape[-2], x.shape[-1] // n_heads))
 
 
 def _share(weights: Tensor, target: Tensor) -> tuple[float, float]:
@@ -188,7 +182,7 @@ def _llama_weights(files: OwnFiles, config: Any, attention: Any, x: Tensor) -> T
         rope, base = files["3.8"], config.rope_parameters["rope_theta"]
         cos, sin = rope.rope_cos_sin(torch.arange(len(x)), q.shape[-1], base)
         q, k = (
-            _expect("3.8", "apply_rope", rope.apply_rope(part, cos, sin), tuple(part.shape))
+            expect("3.8", "apply_rope", rope.apply_rope(part, cos, sin), tuple(part.shape))
             for part in (q, k)
         )
     k = k.repeat_interleave(n_heads // n_kv_heads, dim=0)  # two heads of queries share one of keys

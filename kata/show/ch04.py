@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,20 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.text import Text
-from torch import Tensor, nn
+from torch import Tensor
 
 from kata.course import Course
 from kata.data import RealData
 from kata.files import write_text
 from kata.show import NotReady, OwnFiles, page
+from kata.show.story import (
+    Watched,
+    added_text,
+    described_model,
+    load_model,
+    tiny_model,
+    visible,
+)
 from kata.show.weights import NEW_TOKENS, PROMPT, Checkpoint, find_checkpoint
 from kata.text import brief, first_difference, plural
 
@@ -60,8 +67,8 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
     with OwnFiles(course, tree, NEEDS) as files:
         _rehearse(files)
         checkpoint = find_checkpoint(RealData())
-        model = _model(files, checkpoint)
-        what = _what(model, checkpoint)
+        model = load_model(files, checkpoint)
+        what = f"Your own Llama, every layer of it yours, {described_model(model, checkpoint)}"
         console.print(Text(f"{what}\n"))
         try:
             story = _tell(files, model, checkpoint, console)
@@ -86,58 +93,25 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
 # ------------------------------------------------------------------------------------ story
 
 
-class _Watched(nn.Module):
-    """The learner's model; it checks the logits and keeps the probabilities of the next token."""
-
-    def __init__(self, model: nn.Module, vocab: int) -> None:
-        super().__init__()
-        self.model = model
-        self.vocab = vocab
-        self.probs = torch.empty(0)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        logits = self.model(ids)
-        wanted = (*ids.shape, self.vocab)
-        if not isinstance(logits, Tensor) or logits.shape != wanted:
-            raise NotReady(f"4.4: `LlamaModel` returned {brief(logits)}, not logits {wanted}")
-        self.probs = logits[0, -1].detach().double().softmax(-1)
-        return logits
-
-
 def _rehearse(files: OwnFiles) -> None:
     """Find out what is still to do before any weights are looked for."""
-    with files.blame("4.4"):
-        config = files["4.4"].LlamaConfig(5, 4, 4, 1, 1, 1)
-        model = files["4.4"].LlamaModel(config)
+    model = tiny_model(files)
     with files.blame("4.9"):
-        files["4.9"].greedy_story(_Watched(model, config.vocab_size), torch.tensor([0]), 1)
-        with suppress(ValueError):  # nothing in it
-            files["4.9"].load_llama_state_dict(model, {})
+        files["4.9"].greedy_story(model, torch.tensor([0]), 1)
 
 
-def _model(files: OwnFiles, checkpoint: Checkpoint) -> nn.Module:
-    with files.blame("4.4"):
-        model: nn.Module = files["4.4"].LlamaModel(files["4.4"].LlamaConfig(**checkpoint.config))
-        model.eval()
-    options = {"interleaved": True} if checkpoint.interleaved else {}
-    with files.blame("4.9"):
-        files["4.9"].load_llama_state_dict(model, checkpoint.state, **options)
-    return model
-
-
-def _tell(files: OwnFiles, model: nn.Module, checkpoint: Checkpoint, console: Console) -> Story:
+def _tell(files: OwnFiles, model: Watched, checkpoint: Checkpoint, console: Console) -> Story:
     """Let the learner's function add one token at a time, and print each one as it comes."""
     config, ids = checkpoint.config, list(checkpoint.prompt)
-    watched = _Watched(model, config["vocab_size"])
     story = Story(checkpoint.decode(ids))
     console.print(Text(story.text, "bold"), end="", soft_wrap=True)
     room = config.get("max_position_embeddings", NEW_TOKENS) - len(ids)
     for _ in range(min(NEW_TOKENS, room)):
         start = time.perf_counter()
         with files.blame("4.9"):
-            new = files["4.9"].greedy_story(watched, torch.tensor(ids), 1)
+            new = files["4.9"].greedy_story(model, torch.tensor(ids), 1)
         story.seconds += time.perf_counter() - start
-        probs = watched.probs
+        probs = model.probs
         ids.append(_one_id(new, len(probs)))
         if ids[-1] in checkpoint.ends:
             break
@@ -147,33 +121,17 @@ def _tell(files: OwnFiles, model: nn.Module, checkpoint: Checkpoint, console: Co
         piece = text[len(story.text) :]
         top = probs.topk(min(4, len(probs)))
         others = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        best = [(_alone(checkpoint, ids, i), p) for i, p in others]
+        best = [(added_text(checkpoint, ids[:-1], i), p) for i, p in others]
         story.tokens.append(Token(piece, float(probs[ids[-1]]), best))
         story.text = text
         console.print(Text(piece), end="", soft_wrap=True)
     return story
 
 
-def _alone(checkpoint: Checkpoint, ids: list[int], other: int) -> str:
-    """What `other` would have added instead of the last id."""
-    before = checkpoint.decode(ids[:-1])
-    return checkpoint.decode([*ids[:-1], other])[len(before) :]
-
-
 def _one_id(new: Any, vocab: int) -> int:
     if not isinstance(new, Tensor) or new.shape != (1,) or not 0 <= int(new) < vocab:
         raise NotReady(f"4.9: `greedy_story` returned {brief(new)}, not one new id")
     return int(new)
-
-
-def _what(model: nn.Module, checkpoint: Checkpoint) -> str:
-    config, count = checkpoint.config, sum(p.numel() for p in model.parameters())
-    return (
-        f"Your own Llama, every layer of it yours, with the weights of {checkpoint.source}: "
-        f"{count:,} parameters, {plural(config['num_hidden_layers'], 'layer')}, "
-        f"{config['num_attention_heads']} heads that share {config['num_key_value_heads']} heads "
-        f"of keys and values, a vocabulary of {config['vocab_size']:,} tokens."
-    )
 
 
 def _verdict(checkpoint: Checkpoint, story: Story) -> tuple[bool | None, str, str]:
@@ -237,7 +195,7 @@ def _story(checkpoint: Checkpoint, story: Story) -> str:
     given = checkpoint.decode(checkpoint.prompt)
     words = [f'<span class="given">{html.escape(given)}</span>']
     for token in story.tokens:
-        title = html.escape(f"{_visible(token.text)} {token.probability:.0%}")
+        title = html.escape(f"{visible(token.text)} {token.probability:.0%}")
         shown = html.escape(token.text.replace("\n", "⏎")) or "·"
         box = f'<span class="token" style="--p:{token.probability:.3f}" title="{title}">'
         if token.text[:1].isspace():  # lines break before words only
@@ -252,9 +210,5 @@ def _line(story: Story, index: int) -> list[str]:
 
 
 def _cells(token: Token) -> list[str]:
-    others = [f"{_visible(text)} {p:.0%}" for text, p in token.best if text != token.text]
-    return [_visible(token.text), f"{token.probability:.0%}", "  ·  ".join(others[:3])]
-
-
-def _visible(text: str) -> str:
-    return text.replace(" ", "␣").replace("\n", "⏎") or "(nothing)"
+    others = [f"{visible(text)} {p:.0%}" for text, p in token.best if text != token.text]
+    return [visible(token.text), f"{token.probability:.0%}", "  ·  ".join(others[:3])]

@@ -1,4 +1,4 @@
-"""Finds the weights of a small Llama for the show of chapter 4: in a folder, or on the hub."""
+"""Finds the weights of a small Llama for the shows of 4 and 5: in a folder, or on the hub."""
 
 from __future__ import annotations
 
@@ -25,9 +25,18 @@ PUBLISHED = (
     "Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. She "
     'said, "I want to play with your ball, but I can\'t find it."'
 )
+# Where it could go on in many ways: a beginning of the published text, for a longer prompt.
+OPENING = (
+    ", there was a little girl named Lily. She loved to play outside in the park. One day, she saw "
+    "a"
+)
 FOLDER = "stories260K"  # in KATA_DATA
 REPOSITORY = "karpathy/tinyllamas"  # on the hub, in the layout of Meta's checkpoints
 PROMPT_IDS = [1, 403, 407, 261, 378]  # <s> and the prompt, by that repository's tokenizer
+OPENING_IDS = [
+    432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426, 338, 401, 396, 267, 337, 410,
+    408, 419, 292, 411, 322, 265, 282, 295, 433, 426, 385, 328, 432, 358, 394, 261,
+]  # fmt: skip
 VARIABLE = "KATA_STORY_MODEL"  # another Llama: a folder, or a repository in Hugging Face's layout
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 SECONDS = 5  # to wait for the hub
@@ -51,19 +60,24 @@ class Checkpoint:
     ends: frozenset[int] = frozenset()  # the ids that end a text
 
 
-def find_checkpoint(data: RealData) -> Checkpoint:
+def find_checkpoint(data: RealData, opening: str = "") -> Checkpoint:
     """The model that the environment names, else the one of 260 thousand parameters.
+
+    Args:
+        data: where to look first.
+        opening: what the prompt goes on with after PROMPT: OPENING, or nothing.
 
     Raises:
         NotReady: there is none, or it is no Llama that 4.4 could be.
     """
     name = os.environ.get(VARIABLE)
     if name:
-        return _of_hugging_face(name, _fetch_folder(name))
+        return _of_hugging_face(name, _fetch_folder(name), PROMPT + opening)
     folder = data.find(FOLDER)
     if folder is None:
-        return _of_tinyllamas()
-    return _of_hugging_face(f"KATA_DATA/{FOLDER}", _fetch_folder(str(folder)), PUBLISHED)
+        return _of_tinyllamas(PROMPT_IDS + (OPENING_IDS if opening else []))
+    files = _fetch_folder(str(folder))
+    return _of_hugging_face(f"KATA_DATA/{FOLDER}", files, PROMPT + opening, PUBLISHED)
 
 
 def _fetch_folder(name: str) -> dict[str, Path]:
@@ -73,12 +87,12 @@ def _fetch_folder(name: str) -> dict[str, Path]:
     files = {file: Path(name) / file for file in FILES}
     missing = [file for file, path in files.items() if not path.is_file()]
     if missing:
-        raise NotReady(f"4.9: {name} lacks {', '.join(missing)}")
+        raise NotReady(f"{name} lacks {', '.join(missing)}")
     return files
 
 
 def _of_hugging_face(
-    source: str, files: Mapping[str, Path], published: str | None = None
+    source: str, files: Mapping[str, Path], prompt: str, published: str | None = None
 ) -> Checkpoint:
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
@@ -92,7 +106,7 @@ def _of_hugging_face(
         config=config_values(values),
         state=load_file(weights),
         interleaved=False,
-        prompt=tokenizer.encode(PROMPT).ids,
+        prompt=tokenizer.encode(prompt).ids,
         decode=tokenizer.decode,
         published=published,
         ends=frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends]),
@@ -122,7 +136,7 @@ def config_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return config | {"rope_theta": float(theta)}
 
 
-def _of_tinyllamas() -> Checkpoint:
+def _of_tinyllamas(prompt: list[int]) -> Checkpoint:
     """The weights as they were first published: Meta's names, and interleaved rows."""
     weights = download(REPOSITORY, f"{FOLDER}/{FOLDER}.pt")
     pieces = _read_pieces(download(REPOSITORY, f"{FOLDER}/tok512.bin"))
@@ -146,7 +160,7 @@ def _of_tinyllamas() -> Checkpoint:
         text = b"".join(pieces[i] for i in ids if i > 2)  # 0 to 2 are <unk>, <s> and </s>
         return text.decode("utf-8", errors="replace").removeprefix(" ")
 
-    return Checkpoint(REPOSITORY, config, state, True, PROMPT_IDS, decode, PUBLISHED)
+    return Checkpoint(REPOSITORY, config, state, True, prompt, decode, PUBLISHED)
 
 
 _META_NAMES = {
@@ -202,7 +216,7 @@ def download(repository: str, file: str) -> Path:
         if constants.HF_HUB_OFFLINE:
             raise _nothing_to_load(repository, "HF_HUB_OFFLINE is set") from None
     except ValueError:
-        raise NotReady(f"4.9: {VARIABLE}={repository} is no folder and no repository") from None
+        raise NotReady(f"{VARIABLE}={repository} is no folder and no repository") from None
     try:
         # The hub's own client tries for long where there is no network: one short look first.
         status = get_session().head(hf_hub_url(repository, file), timeout=SECONDS).status_code
@@ -218,7 +232,7 @@ def download(repository: str, file: str) -> Path:
 
 def _nothing_to_load(repository: str, why: str) -> NotReady:
     return NotReady(
-        f"4.9: there are no weights to load. Set KATA_DATA to a folder that holds {FOLDER}/ with "
+        f"there are no weights to load. Set KATA_DATA to a folder that holds {FOLDER}/ with "
         f"{', '.join(FILES)}, or {VARIABLE} to another Llama. {repository} could not be had from "
         f"huggingface.co ({why})"
     )

@@ -1,6 +1,5 @@
 """`kata show 4`: the capstone of chapter 4, on the references and a tiny random model."""
 
-import json
 import os
 import re
 import shutil
@@ -13,34 +12,17 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from rich.console import Console
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from kata.course import Course, find_root
 from kata.show import NotReady, weights
 from kata.show.ch04 import show
-from kata.tensors import randomise
-from solutions.ch04_models.ex04_llama_model import LlamaConfig, LlamaModel
-from solutions.ch04_models.ex09_load_llama_state_dict import hf_name
+from tests.meta import random_llama
 
 COURSE = Course(find_root(Path(__file__).resolve()))
 CHAPTER = "ch04_models"
 REAL = os.environ.get("KATA_DATA", "")  # the tests themselves run without it
-SPECIAL = ["<unk>", "<s>", "</s>"]
-TOKENS = [*SPECIAL, "▁Once", "▁upon", "▁a", "▁time", "▁the", "▁cat", "s", ".", "<0x0A>"]
-VALUES = {
-    "model_type": "llama",
-    "vocab_size": len(TOKENS),
-    "hidden_size": 32,
-    "intermediate_size": 20,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 40,
-    "tie_word_embeddings": True,
-    "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
-}
+WORDS = ["▁Once", "▁upon", "▁a", "▁time", "▁the", "▁cat", "s", ".", "<0x0A>"]
+TOKENS = random_llama.SPECIAL + WORDS
 
 
 @pytest.fixture(autouse=True)
@@ -59,36 +41,9 @@ def tree(tmp_path):
 def folder(tmp_path, monkeypatch):
     """A random Llama in Hugging Face's layout, where KATA_DATA has the real one."""
     folder = tmp_path / "data" / weights.FOLDER
-    folder.mkdir(parents=True)
+    random_llama.write_model(folder, WORDS)
     monkeypatch.setenv("KATA_DATA", str(folder.parent))
-    save_file(random_weights(), folder / "model.safetensors")
-    write_config(folder)
-    tokenizer().save(str(folder / "tokenizer.json"))
     return folder
-
-
-def write_config(folder, **changes):
-    (folder / "config.json").write_text(json.dumps(VALUES | changes), "utf-8")
-
-
-def random_weights():
-    """Weights under Hugging Face's names, without the tied head."""
-    names = {*VALUES} - {"model_type", "rope_parameters"}
-    model = randomise(LlamaModel(LlamaConfig(**{name: VALUES[name] for name in names})))
-    return {hf_name(n): w.clone() for n, w in model.state_dict().items() if n != "lm_head.weight"}
-
-
-def tokenizer():
-    """Words with their leading space, `<s>` first, as the real one has it."""
-    built = Tokenizer(models.WordLevel(dict(zip(TOKENS, range(12), strict=True)), "<unk>"))
-    built.add_special_tokens(SPECIAL)
-    built.pre_tokenizer = pre_tokenizers.Metaspace()
-    built.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
-    built.decoder = decoders.Sequence([
-        decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
-        decoders.Strip(" ", 1, 0),
-    ])  # fmt: skip
-    return built
 
 
 def break_file(tree, name, old, new):
@@ -150,7 +105,7 @@ def test_the_references_tell_the_published_story(tree, monkeypatch):
 
 
 def test_the_end_token_ends_the_story(tree, folder):
-    write_config(folder, eos_token_id=[*range(12)])
+    random_llama.write_config(folder, WORDS, eos_token_id=[*range(12)])
     assert "0 tokens in" in run(tree)[0]
 
 
@@ -180,7 +135,7 @@ def write_meta_checkpoint(path):
     """The random weights as Meta's own code would have saved them."""
     theirs = {ours: meta for meta, ours in weights._META_NAMES.items()}
     state = {}
-    for name, weight in random_weights().items():
+    for name, weight in random_llama.random_weights(WORDS).items():
         stem, heads = name.removesuffix(".weight"), 4 if "q_proj" in name else 2
         if stem.endswith(("q_proj", "k_proj")):
             weight = weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
@@ -210,13 +165,13 @@ def write_pieces(path):
     ],
 )
 def test_another_kind_of_model_is_refused(tree, folder, changes, message):
-    write_config(folder, **changes)
+    random_llama.write_config(folder, WORDS, **changes)
     with pytest.raises(NotReady, match=f"4.4: the weights are of another model: {message}"):
         run(tree)
 
 
 def test_old_configurations_have_theta_at_the_top():
-    values = VALUES | {"rope_theta": 500.0, "rope_parameters": None}
+    values = random_llama.VALUES | {"rope_theta": 500.0, "rope_parameters": None}
     assert weights.config_values(values)["rope_theta"] == 500.0
 
 
