@@ -19,6 +19,8 @@ CHAPTERS = {
     "ch02": "Layers: linear to SwiGLU, softmax and loss, norms, first weights",
     "ch03": "Attention: masks, heads, RoPE, tiles and the key-value cache",
     "ch04": "Models: GPT-2 and Llama equal to transformers', BERT, BART and T5",
+    "ch05": "Decoding: filters, sampling, generate, cache, beams, streaming",
+    "ch06": "Mixture of experts: routing, balance, capacity, fast dispatch",
 }
 
 
