@@ -81,7 +81,7 @@ def _instance(x: object) -> str:
         return f"<{type(x).__name__}>"
     if " object at 0x" in text:
         return f"<{type(x).__name__}>"
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", _ends(text))
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(_ends(text).split()))  # in one line
     return cut(ascii_safe(text), LONGEST_TEXT)
 
 

@@ -174,6 +174,7 @@ def test_tensors_are_shapes():
     assert brief(torch.ones(2, device="meta")) == "Tensor[2; float32, meta]"
     assert brief({"x": torch.ones(9)}) == "{'x': Tensor[9; float32]}"
     assert brief(torch.nn.Linear(2, 2)) == "<Linear>"
+    assert "\n" not in brief(torch.optim.SGD([torch.ones(1)], lr=0.5))
     assert brief(torch.ones(2, 9).topk(8)) == "topk(Tensor[2, 8; float32], Tensor[2, 8; int64])"
 
 
