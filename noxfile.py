@@ -21,6 +21,8 @@ CHAPTERS = {
     "ch04": "Models: GPT-2 and Llama equal to transformers', BERT, BART and T5",
     "ch05": "Decoding: filters, sampling, generate, cache, beams, streaming",
     "ch06": "Mixture of experts: routing, balance, capacity, fast dispatch",
+    "ch07": "Training: batches, loss, AdamW and Muon, checkpoints, a tiny language model",
+    "ch08": "Tuning: chat templates, SFT, packing, LoRA, DPO, GRPO",
 }
 
 
