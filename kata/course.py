@@ -76,6 +76,12 @@ class Course:
         return tuple(sorted(self._read(), key=lambda e: (e.chapter, e.name)))
 
     @property
+    def given(self) -> list[Path]:
+        """Files that several exercises share and nobody has to write; paths inside a tree."""
+        files = self.solutions_dir.glob("ch*/*.py")
+        return sorted(f.relative_to(self.solutions_dir) for f in files if f.stem[:2] != "ex")
+
+    @property
     def chapters(self) -> dict[str, list[Exercise]]:
         """The exercises by chapter folder, in order."""
         chapters: dict[str, list[Exercise]] = {}

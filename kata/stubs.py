@@ -1,5 +1,7 @@
 """Cuts `exercises/` out of `solutions/`: one source, so that the two can never drift apart.
 
+A file that is no exercise (`tiny_lm.py`) is given: it is copied as it is.
+
 In a function, everything from a line `# solution` to its end becomes a `raise NotImplementedError`.
 At the left margin, `# solution` takes the rest of the file with it: helpers of the reference.
 """
@@ -86,13 +88,18 @@ def is_stub(path: Path, stub: str) -> bool:
         return False
 
 
+def generated(course: Course) -> Iterator[tuple[Path, str]]:
+    """Every file of the exercises with its text: the stubs, and what is given as it is."""
+    for exercise in course.exercises:
+        yield exercise.path, stub_of(course, exercise)
+    for path in course.given:
+        yield path, (course.solutions_dir / path).read_text("utf-8")
+
+
 def stale(course: Course) -> list[Path]:
     """The exercise files that are not what the generator would write; paths inside the tree."""
-    return [
-        exercise.path
-        for exercise in course.exercises
-        if not is_stub(course.exercises_dir / exercise.path, stub_of(course, exercise))
-    ]
+    texts = generated(course)
+    return [path for path, text in texts if not is_stub(course.exercises_dir / path, text)]
 
 
 def is_edited(text: str, stub: str) -> bool:
@@ -141,16 +148,15 @@ def write_all(course: Course, *, force: bool = False) -> Written:
         The stubs that were written, the copies, and the files that were left as they are.
     """
     written = Written()
-    for exercise in course.exercises:
-        target = course.exercises_dir / exercise.path
-        stub = stub_of(course, exercise)
+    for path, stub in generated(course):
+        target = course.exercises_dir / path
         if is_stub(target, stub):
             continue
         if not force and target.exists() and is_edited(_text(target), stub):
-            written.refused.append(exercise.path)
+            written.refused.append(path)
             continue
         kept = backup.replace(course, target, stub)
-        written.changed.append(exercise.path)
+        written.changed.append(path)
         written.kept += [kept] if kept else []
     return written
 

@@ -218,6 +218,15 @@ def test_stubs_writes_what_nobody_has_worked_on(kata):
     assert (kata.course.root / copy).read_text("utf-8") == STALE_STUB
 
 
+def test_a_file_that_is_no_exercise_is_copied_as_it_is(kata):
+    given = kata.course.solutions_dir / "ch01_demo" / "shared.py"
+    given.write_text("SHARED = 1\n", encoding="utf-8")
+    assert kata("stubs", "--check").lines[0] == "stale: exercises/ch01_demo/shared.py"
+    assert kata("stubs").lines == ["written: exercises/ch01_demo/shared.py"]
+    assert (kata.course.exercises_dir / "ch01_demo" / "shared.py").read_text() == "SHARED = 1\n"
+    assert kata("stubs", "--check").code == 0
+
+
 def test_stubs_leaves_an_edited_file_alone(kata):
     path = answer(kata.course, "1.1", MINE)
     before = path.read_bytes()
