@@ -1,0 +1,275 @@
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from kata.check import close, raises
+from kata.tensors import normal
+
+reads_a_figure = pytest.mark.in_worker("reads the data of a matplotlib figure")
+PIECES = ["the ", "cat ", "The ", "a", "b", "ab", " ", "\n"]
+END = 7
+# One of each kind, and one twice.
+SETTINGS = [
+    ("greedy", {}),
+    ("temperature", {"temperature": 1.5}),
+    ("top_k", {"k": 3, "temperature": 2.0}),
+    ("top_p", {"p": 0.5}),
+    ("temperature", {"temperature": 1.5}),
+    ("min_p", {}),
+    ("typical", {"p": 0.6}),
+    ("repetition_penalty", {"penalty": 2.0}),
+    ("beam", {"beams": 2, "length_penalty": 0.5}),
+]
+# Probabilities .4 .3 .2 .1 and the text 0 1: setting, and what becomes of the three likeliest.
+NEXT = [
+    ("temperature", {}, [0.4, 0.3, 0.2]),
+    ("greedy", {}, [1.0, 0.0, 0.0]),
+    ("temperature", {"temperature": 0.5}, [0.16 / 0.3, 0.09 / 0.3, 0.04 / 0.3]),
+    ("top_k", {"k": 2}, [4 / 7, 3 / 7, 0.0]),
+    ("top_p", {"p": 0.8}, [4 / 9, 3 / 9, 2 / 9]),
+    ("min_p", {"p": 0.7}, [4 / 7, 3 / 7, 0.0]),
+    ("top_p", {"p": 0.5, "temperature": 0.5}, [1.0, 0.0, 0.0]),
+]
+
+
+def longest_first(text):
+    """The ids of a text, each the longest piece that the rest begins with."""
+    if not text:
+        return []
+    piece = max((piece for piece in PIECES if text.startswith(piece)), key=len)
+    return [PIECES.index(piece), *longest_first(text[len(piece) :])]
+
+
+WORDS = SimpleNamespace(
+    encode=longest_first, decode=lambda ids: "".join(PIECES[token] for token in ids)
+)
+
+
+class Adding(nn.Module):
+    """A model that looks at the sum of all tokens; it keeps how it was called."""
+
+    def __init__(self, dtype=torch.float32):
+        super().__init__()
+        self.table, self.calls = nn.Parameter(2 * normal(8, 8).to(dtype)), []
+
+    def forward(self, ids):
+        state = {"training": self.training, "gradients": torch.is_grad_enabled()}
+        self.calls.append(state | {"length": ids.shape[1]})
+        return self.table[ids.cumsum(-1) % 8]
+
+
+class Script:
+    """A model that writes these ids one after the other, behind a prompt of one id."""
+
+    def __init__(self, ids):
+        self.ids, self.calls = torch.tensor(ids), 0
+
+    def __call__(self, ids):
+        self.calls += 1
+        steps = torch.arange(ids.shape[1]).clamp(max=len(self.ids) - 1)
+        return F.one_hot(self.ids[steps], num_classes=8).float()[None]
+
+
+def certainty(hit):
+    """The log-probability of a token of `Script`: of the one that it wants, or of another."""
+    return torch.log_softmax(torch.tensor([1.0, *[0.0] * 7]), dim=-1)[0 if hit else 1].item()
+
+
+def compare(module, model, settings, **options):
+    options = {"max_new_tokens": 12, "seed": 3} | options
+    return module.compare_strategies(model, WORDS, "The cat ", settings, **options)
+
+
+def says(probs, device="cpu"):
+    """A model that always says this."""
+    return lambda ids: torch.tensor(probs, device=device).log().repeat(*ids.shape, 1)
+
+
+def bars(figure):
+    """The bars of each setting by its name: where they stand, as (left, right, height)."""
+    groups = figure.axes[0].containers
+    boxes = {str(group.get_label()): [bar.get_bbox() for bar in group] for group in groups}
+    return {name: [(b.x0, b.x1, b.height) for b in group] for name, group in boxes.items()}
+
+
+# ------------------------------------------------------------------------------ mean_log_prob
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_log_probs_are_those_of_the_next_ids(answer, device, dtype):
+    model, text = Adding(dtype), [1, 2, 3, 5, 6, 4, 3]
+    logits = model(torch.tensor([text]))[0, 2:-1].detach().float()
+    expected = -F.cross_entropy(logits, torch.tensor(text[3:]))
+    actual = answer.mean_log_prob(model.to(device), text[:3], text[3:])
+    close(torch.tensor(actual), expected)
+
+
+def test_log_probs_see_the_context_only(answer):
+    model, text = Adding(), [1, 2, 3, 5, 6, 4, 3]
+    seen = [
+        model(torch.tensor([text[max(0, i - 4) : i]]))[0, -1].log_softmax(-1) for i in (3, 4, 5, 6)
+    ]
+    expected = torch.stack([row[i] for row, i in zip(seen, text[3:], strict=True)]).detach().mean()
+    close(torch.tensor(answer.mean_log_prob(model, text[:3], text[3:], context=4)), expected)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_models_are_left_as_they_were(answer, training):
+    model = Adding().train(training)
+    answer.mean_log_prob(model, [1, 2], [3, 4])
+    answer.next_token_distribution(model, [1, 2], [("greedy", {})], top=3)
+    states = {(call["training"], call["gradients"]) for call in model.calls}
+    assert states == {(False, False)}
+    assert (model.training, torch.is_grad_enabled()) == (training, True)
+
+
+# ------------------------------------------------------------------------- compare_strategies
+
+
+def test_a_row_by_hand(answer):
+    model = Script([1, 2, 0, 1, END])
+    rows = answer.compare_strategies(model, WORDS, "the ", [("greedy", {})], eos_id=END)
+    log_prob = pytest.approx(certainty(hit=True), abs=1e-5)
+    row = {"name": "greedy", "settings": {}, "text": "cat The the cat ", "distinct": 0.75}
+    assert rows == [row | {"log_prob": log_prob}]
+
+
+def test_rows_say_all_their_settings(answer):
+    settings = [("top_k", {"k": 2}), ("greedy", {}), ("top_k", {"temperature": 0.5})]
+    rows = compare(answer, Adding(), settings)
+    assert [row["name"] for row in rows] == ["top_k", "greedy", "top_k"]
+    full = [{"k": 2, "temperature": 1.0}, {}, {"k": 40, "temperature": 0.5}]
+    assert [row["settings"] for row in rows] == full
+
+
+def test_every_row_has_the_same_luck(answer):
+    alone = [compare(answer, Adding(), [setting])[0]["text"] for setting in SETTINGS]
+    torch.manual_seed(1)
+    assert [row["text"] for row in compare(answer, Adding(), SETTINGS)] == alone
+
+
+@pytest.mark.parametrize("options", [{}, {"seed": 8}, {"eos_id": END}, {"context": 3}], ids=str)
+def test_rows_equal_those_of_the_reference(answer, reference, options):
+    expected = compare(reference, Adding(), SETTINGS, **options)
+    approximately = [
+        row | {"log_prob": pytest.approx(row["log_prob"], rel=1e-4)} for row in expected
+    ]
+    assert compare(answer, Adding(), SETTINGS, **options) == approximately
+
+
+def test_log_probs_are_those_of_the_written_ids(answer):
+    model = Script([3, 4, 3])  # "a", "b", "a", of which the tokenizer would make "ab", "a"
+    rows = answer.compare_strategies(model, WORDS, "the ", [("greedy", {})], max_new_tokens=3)
+    assert rows[0]["text"] == "aba"
+    assert rows[0]["log_prob"] == pytest.approx(certainty(hit=True), abs=1e-5)
+
+
+@pytest.mark.parametrize(("ids", "text"), [([END], ""), ([6, 6, END], "  ")])
+def test_a_text_without_words(answer, ids, text):
+    row = answer.compare_strategies(Script(ids), WORDS, "the ", [("greedy", {})], eos_id=END)[0]
+    assert (row["text"], row["distinct"], row["log_prob"] is None) == (text, None, not text)
+
+
+@pytest.mark.parametrize("bad", [("top-p", {}), ("greedy", {"k": 3})], ids=str)
+def test_all_settings_are_checked_first(answer, bad):
+    model = Script([1])
+    with raises(ValueError):
+        answer.compare_strategies(model, WORDS, "the ", [("temperature", {}), bad])
+    assert model.calls == 0
+
+
+# -------------------------------------------------------------------- next_token_distribution
+
+
+@pytest.mark.parametrize(("strategy", "params", "expected"), NEXT)
+def test_next_token_by_hand(answer, device, strategy, params, expected):
+    model = nn.Module()
+    model.probs = nn.Parameter(torch.tensor([0.1, 0.4, 0.2, 0.3]))
+    model.forward = lambda ids: model.probs.log().repeat(*ids.shape, 1)
+    ids, probs = answer.next_token_distribution(
+        model.to(device), [0, 1], [(strategy, params)], top=3
+    )
+    close(ids, torch.tensor([1, 3, 2]), "top")
+    close(probs, torch.tensor([expected]), "setting top")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_next_token_of_every_setting(answer, reference, dtype):
+    model, settings = Adding(dtype), SETTINGS[:-1]
+    expected = reference.next_token_distribution(model, [1, 2, 3], settings, top=5)
+    ids, probs = answer.next_token_distribution(model, [1, 2, 3], settings, top=5)
+    close(ids, expected[0], "top")
+    close(probs, expected[1], "setting top")
+
+
+def test_penalties_see_all_and_the_model_the_context(answer):
+    model, settings = Adding(), [("repetition_penalty", {"penalty": 1e9, "temperature": 0.01})]
+    model.table.data = torch.arange(8.0, 0.0, -1.0).repeat(8, 1)
+    probs = answer.next_token_distribution(model, [0, 1, 2, 4], settings, top=5, context=2)[1]
+    close(probs, torch.tensor([[0.0, 0.0, 0.0, 1.0, 0.0]]), "setting top")
+    assert [call["length"] for call in model.calls] == [2]
+
+
+def test_there_may_be_fewer_tokens_than_asked_for(answer):
+    ids, probs = answer.next_token_distribution(says([0.25, 0.75]), [1], [("temperature", {})])
+    close(ids, torch.tensor([1, 0]), "top")
+    close(probs, torch.tensor([[0.75, 0.25]]), "setting top")
+
+
+def test_beam_search_has_no_next_token(answer):
+    with raises(ValueError):
+        answer.next_token_distribution(Adding(), [1], [("greedy", {}), ("beam", {})])
+
+
+# ----------------------------------------------------------------------------- plot_next_token
+
+
+@reads_a_figure
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_each_setting_has_its_bars(answer, dtype):
+    probs = torch.tensor([[0.5, 0.25, 0.125], [0.75, 0.25, 0.0]], dtype=dtype)
+    found = bars(answer.plot_next_token([" the", "a", "a"], probs, ["all", "k=2"]))
+    assert {name: [height for *_, height in found[name]] for name in found} == {
+        "all": [0.5, 0.25, 0.125],
+        "k=2": [0.75, 0.25, 0.0],
+    }
+
+
+@reads_a_figure
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_bars_stand_side_by_side(answer, count):
+    names = [f"setting {i}" for i in range(count)]
+    found = bars(answer.plot_next_token(["a", "b", "a"], normal(count, 3).softmax(-1), names))
+    row = [bar for i in range(3) for name in names for bar in [found[name][i]]]
+    assert all(x[1] <= y[0] + 1e-6 for x, y in pairwise(row)), "bars overlap"
+    middles = [(found[names[0]][i][0] + found[names[-1]][i][1]) / 2 for i in range(3)]
+    assert middles == pytest.approx([0, 1, 2], abs=0.1)
+
+
+@reads_a_figure
+def test_ticks_show_the_tokens_literally(answer):
+    tokens = [" the", "\n", "$x$", "'"]
+    axes = answer.plot_next_token(tokens, normal(2, 4).softmax(-1), ["a", "b"]).axes[0]
+    assert axes.get_xticks().tolist() == [0, 1, 2, 3]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [repr(t) for t in tokens]
+    assert not any(label.get_parse_math() for label in axes.get_xticklabels()), "read as a formula"
+
+
+@reads_a_figure
+def test_the_picture_explains_itself(answer):
+    figure = answer.plot_next_token(["a", "b"], normal(3, 2).softmax(-1), ["x", "y", "z"])
+    axes = figure.axes[0]
+    assert axes.get_legend() is not None, "there is no legend"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["x", "y", "z"]
+    assert (axes.get_ylabel(), axes.get_ylim()[0]) == ("probability", 0)
+    assert figure.canvas.manager is None, "made by pyplot"
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 2), (3, 3), (6,)], ids=str)
+def test_each_bar_needs_a_name_and_a_token(answer, shape):
+    with raises(ValueError):
+        answer.plot_next_token(["a", "b", "c"], torch.full(shape, 0.25), ["x", "y"])
