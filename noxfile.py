@@ -23,6 +23,8 @@ CHAPTERS = {
     "ch06": "Mixture of experts: routing, balance, capacity, fast dispatch",
     "ch07": "Training: batches, loss, AdamW and Muon, checkpoints, a tiny language model",
     "ch08": "Tuning: chat templates, SFT, packing, LoRA, DPO, GRPO",
+    "ch09": "Scaling: FLOPs, Chinchilla, power laws, INT8, the cost of a model",
+    "ch10": "Playground: one door to every strategy, chat, comparison",
 }
 
 
@@ -53,7 +55,7 @@ def project(session: nox.Session) -> None:
     # One thread per process: the tensors are small, and two processes share the cores already.
     one = {"OMP_NUM_THREADS": "1"}
     python(session, "pytest", "--answers=solutions", "--grade", *session.posargs, **one)
-    python(session, "pytest", "tests/meta", "-n", "2", *session.posargs, **one)
+    python(session, "pytest", "tests/meta", "-n", "2", "-m", "not browser", *session.posargs, **one)
 
 
 @nox.session
@@ -75,6 +77,12 @@ def cuda(session: nox.Session) -> None:
 def mps(session: nox.Session) -> None:
     """The tests marked for an Apple GPU; without one this fails instead of skipping them."""
     python(session, "pytest", "-m", "mps", "--require=mps", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The page of the playground in Chromium; says "not run" where there is none."""
+    python(session, "pytest", "tests/meta", "-m", "browser", "-rs", *session.posargs)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -186,7 +187,7 @@ def solution(
     exercise: Which,
     peek: Annotated[bool, typer.Option("--peek", help="show it before your own passes")] = False,
 ) -> None:
-    """Show the reference solution of an exercise that you have solved."""
+    """Show the reference solution of an exercise that you solved."""
     course = the_course()
     found = course.find(exercise)
     path = course.solutions_dir / found.path
@@ -233,6 +234,61 @@ def show(
         stop(str(error), 1)
     for page in pages:
         say(f"page: {relative(page, course.root)}")
+
+
+@app.command()
+def playground(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="a folder, a .pt of 7.10, a hub name"),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="use the files of DIR, not of exercises/")
+    ] = None,
+    port: Annotated[int, typer.Option(help="of the page; 0 takes a free one")] = 0,
+    terminal: Annotated[bool, typer.Option("--terminal", help="no page: type here")] = False,
+) -> None:
+    """Play with language models on a page: your own, and others."""
+    from kata import serve
+
+    course = the_course()
+    if answers and not answers.is_dir():
+        raise CourseError(f"--answers: there is no folder {answers.resolve()}")
+    if answers:
+        os.environ[serve.ANSWERS] = str(answers.resolve())
+    if terminal:
+        _play_here(model or [])
+        return
+    if model:
+        os.environ[serve.MODELS] = os.pathsep.join(map(_absolute, model))
+    notebook = course.exercises_dir / serve.NOTEBOOK
+
+    def ready(address: str) -> None:
+        say(f"The playground is here, until you press Ctrl-C: {address}")
+
+    serve.serve(notebook, port, ready)
+
+
+def _absolute(name: str) -> str:
+    """A folder or file as it is found from elsewhere; any other name as it is."""
+    return str(Path(name).resolve()) if Path(name).exists() else name
+
+
+def _play_here(models: list[str]) -> None:
+    from kata.playground import in_terminal
+    from kata.show import NotReady
+
+    say("A line is a prompt. /strategy top_p, /temperature 0.7 and the like set a control.", "dim")
+
+    def write(text: str) -> None:
+        print(text, end="", flush=True)
+
+    try:
+        in_terminal(models, lambda: input("> "), write)
+    except NotReady as error:
+        stop(str(error), 1)
+    except KeyboardInterrupt:
+        print()
 
 
 @app.command()

@@ -44,13 +44,14 @@ def test_without_a_command_the_help_is_shown(kata):
         "LLM Katas: learn how language models work by writing their parts. pytest",
         "grades them.",
         "-h, --help  Show this message and exit.",
-        "list      Show the exercises, how far you are, and what comes next.",
-        "hint      Give a hint, a clearer one at each call.",
-        "reset     Start an exercise over; your file is kept in .kata/backup.",
-        "solution  Show the reference solution of an exercise that you have solved.",
-        "show      Run what you have built in a chapter, and look at it.",
-        "doctor    Look at this machine: packages, devices, data.",
-        "stubs     For authors: cut exercises/ out of solutions/.",
+        "list        Show the exercises, how far you are, and what comes next.",
+        "hint        Give a hint, a clearer one at each call.",
+        "reset       Start an exercise over; your file is kept in .kata/backup.",
+        "solution    Show the reference solution of an exercise that you solved.",
+        "show        Run what you have built in a chapter, and look at it.",
+        "playground  Play with language models on a page: your own, and others.",
+        "doctor      Look at this machine: packages, devices, data.",
+        "stubs       For authors: cut exercises/ out of solutions/.",
     ]
 
 
@@ -64,6 +65,8 @@ def test_without_a_command_the_help_is_shown(kata):
         ("solution", ["a number (1.5), a name or a path", "show it before your own passes"]),
         ("show", ["use the files of DIR, not of exercises/"]),
         ("show", ["write the pages to DIR, not to .kata/show"]),
+        ("playground", ["a folder, a .pt of 7.10, a hub name", "no page: type here"]),
+        ("playground", ["use the files of DIR, not of exercises/", "0 takes a free one"]),
         ("stubs", ["only list what is stale", "replace edited files too"]),
     ],
 )
