@@ -172,7 +172,7 @@ def test_shakespeare_is_read_where_it_is_found(tree, monkeypatch):
     ("name", "old", "new", "message"),
     [
         (
-            "ch07_training/ex10_train_tiny_lm.py",
+            "ch07_training/tiny_lm.py",
             '/ config.max_lr}\n',
             '/ config.max_lr * 0} | {"max_lr": 0.0}\n',
             "It has not learned.",
