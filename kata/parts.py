@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from kata import stubs
 from kata.course import Course, Exercise
 from kata.load import Source, fresh
 from kata.show import OwnFiles
 
-TO_DO = re.compile(r'^\s*raise NotImplementedError\(".*"\)  # your code here$', re.MULTILINE)
+START, END = map(re.escape, stubs.TO_DO.split("{}"))
+TO_DO = re.compile(rf"^\s*{START}.*{END}$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from kata import backup
 from kata.course import Course, CourseError, Exercise
 
 CUT = "# solution"
+TO_DO = 'raise NotImplementedError("{}")  # your code here'
 NO_WORK = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 
 
@@ -51,7 +52,7 @@ def make_stub(source: str, name: str = "solution") -> str:
             raise StubError(f"{name}:{mark + 1}: `{CUT}` stands outside a function")
         _, position, qualified = max(inside)
         indent = lines[mark][: len(lines[mark]) - len(lines[mark].lstrip())]
-        out.append(f'{indent}raise NotImplementedError("{qualified}")  # your code here')
+        out.append(indent + TO_DO.format(qualified))
     out += lines[position:]
     return "\n".join(out).rstrip() + "\n"
 

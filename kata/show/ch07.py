@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -15,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from kata.files import write_json, write_text
 from kata.show import NotReady, OwnFiles, alone_with_seed, expect, tiny
 from kata.show.ch07_page import Sample, document, perplexity, svg
 from kata.text import ascii_safe, brief
+from kata.verdict import relative
 
 NEEDS = "This show runs your 7.10, 7.12, 7.14 and 5.10, and all that they are made of."
 STEPS = 1000
@@ -70,7 +71,7 @@ class Run:
         """What it wrote, in the order of the steps."""
         return [self.samples[step] for step in sorted(self.samples)]
 
-    def row(self, row: dict[str, float], bar: Progress) -> None:
+    def row(self, row: dict[str, float], progress: Callable[[int, str], None]) -> None:
         """Show a row that 7.10 reports, and let the model write where it is time for that."""
         step, loss = int(row["step"]), row["train_loss"]
         if not math.isfinite(loss):
@@ -88,7 +89,7 @@ class Run:
             self.sample(step)
         speed = row["tokens_per_second"]
         words = f"loss {self.loss:.2f}  perplexity {perplexity(self.loss)}  {speed:,.0f} tokens/s"
-        bar.update(bar.task_ids[0], completed=step, words=words)
+        progress(step, words)
 
     def sample(self, step: int) -> None:
         """Keep and print what the model writes now."""
@@ -178,7 +179,9 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
         except NotReady as error:
             if not run.checkpoint.exists():
                 raise
-            again = f"To start again without the checkpoint, delete {_short(course, run.home)}"
+            again = (
+                f"To start again without the checkpoint, delete {relative(run.home, course.root)}"
+            )
             raise NotReady(f"{error}. {again}") from error.__cause__
         if run.step == 0:
             console.print("It was trained before. This is how it began to write:\n")
@@ -203,17 +206,13 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
     console.print(table)
     console.print(Text(head, "green" if good else "red").append(rest, "default"))
     console.print(
-        f"\nThe model is in {_short(course, home)}/model.pt. To train another one, delete "
-        f"{_short(course, run.home)}",
+        f"\nThe model is in {relative(home, course.root)}/model.pt. To train another one, delete "
+        f"{relative(run.home, course.root)}",
         soft_wrap=True,
     )
     parts = (what, good, head, rest, run.sorted_samples, long, story, curves, numbers)
     write_text(written, document(*parts))
     return [picture, written]
-
-
-def _short(course: Course, path: Path) -> str:
-    return os.path.relpath(path, course.root) if path.is_relative_to(course.root) else str(path)
 
 
 # ---------------------------------------------------------------------------------- training
@@ -233,10 +232,8 @@ def _run(
         held_out = torch.tensor(tokenizer.encode(corpus.text[cut:]))
     with files.blame("7.10"):
         config = files["7.10"].TrainConfig(**settings)
-        torch.manual_seed(config.seed)
-        model = files["7.10"].build_model(config, tokenizer.vocab_size + config.n_special)
-    if not isinstance(model, nn.Module):
-        raise NotReady(f"7.10: `build_model` returned {brief(model)}, not a module")
+        vocab = tokenizer.vocab_size + config.n_special
+    model = tiny.new_model(files, config, vocab)
     home.mkdir(parents=True, exist_ok=True)
     run = Run(files, corpus, config, model, tokenizer, home, console, held_out)
     seen = home / "seen.json"
@@ -251,23 +248,13 @@ def _trained(run: Run, path: Path) -> Any:
     """Train the model to its end, from its checkpoint if there is one; save it, and load it."""
     if not run.checkpoint.exists():
         run.sample(0)
-    columns = (
-        MofNCompleteColumn(),
-        BarColumn(20),
-        TextColumn("{task.fields[words]}"),
-        TimeRemainingColumn(),
-    )
     try:
-        with (
-            Progress(*columns, console=run.console, refresh_per_second=4, transient=True) as bar,
-            run.files.blame("7.10"),
-        ):
-            bar.add_task("", total=run.config.steps, words="")
+        with tiny.bar(run.console, run.config.steps) as progress, run.files.blame("7.10"):
             lm = run.files["7.10"].train_tiny_lm(
                 run.corpus.text,
                 run.config,
                 checkpoint=run.checkpoint,
-                report=lambda row: run.row(row, bar),
+                report=lambda row: run.row(row, progress),
                 model=run.model,
             )
     except KeyboardInterrupt:

@@ -8,8 +8,6 @@ import math
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
@@ -251,29 +248,13 @@ def _train(
 ) -> Run:
     with makers.blame("7.10"):
         config = makers["7.10"].TrainConfig(**BASE | changes)
-    with _bar(console, "reading", config.steps) as report, makers.blame("7.10"):
+    with tiny.bar(console, config.steps, "reading") as progress, makers.blame("7.10"):
         lm = makers["7.10"].train_tiny_lm(
             PATH.read_text("utf-8"),
             config,
-            report=lambda row: report(int(row["step"]), row["train_loss"]),
+            report=lambda row: progress(int(row["step"]), f"loss {row['train_loss']:.3f}"),
         )
         return Run(files, makers, lm.model, lm.tokenizer, config, console, pairs)
-
-
-@contextmanager
-def _bar(console: Console, name: str, steps: int) -> Iterator[Any]:
-    columns = (
-        TextColumn(name),
-        MofNCompleteColumn(),
-        BarColumn(20),
-        TextColumn("{task.fields[words]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, refresh_per_second=4, transient=True) as bar:
-        bar.add_task("", total=steps, words="")
-        yield lambda step, loss: bar.update(
-            bar.task_ids[0], completed=step, words=f"loss {loss:.3f}"
-        )
 
 
 # --------------------------------------------------------------------------------------- tuning
@@ -322,7 +303,7 @@ def _tune(run: Run, examples: list[tuple[list[int], list[int]]], epochs: int) ->
         optimizer = run.makers["7.10"].build_optimizer(run.model.train(), config)
     size = config.batch_size
     steps = epochs * math.ceil(len(examples) / size)
-    with _bar(run.console, "tuning", steps) as report:
+    with tiny.bar(run.console, steps, "tuning") as progress:
         step = 0
         for _ in range(epochs):
             order = rng.sample(examples, len(examples))
@@ -338,7 +319,7 @@ def _tune(run: Run, examples: list[tuple[list[int], list[int]]], epochs: int) ->
                 step += 1
                 if not isinstance(loss, float) or not math.isfinite(loss):
                     raise NotReady(f"8.4: `sft_step` returned {brief(loss)} at step {step}")
-                report(step, loss)
+                progress(step, f"loss {loss:.3f}")
 
 
 @torch.no_grad()

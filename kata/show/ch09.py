@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -14,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from torch import nn
@@ -27,6 +24,7 @@ from kata.course import Course
 from kata.files import write_json
 from kata.show import NotReady, OwnFiles, alone_with_seed, tiny
 from kata.text import brief
+from kata.verdict import relative
 
 NEEDS = "This show runs your 9.1, 9.2, 9.3, 9.5, 9.6, 7.10 and 7.12, and all they are made of."
 COMPUTE = 1.5e11  # FLOPs of each training: 10 to 40 seconds
@@ -100,7 +98,7 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
         figure = _figure(files, runs, valley)
         for machine in MACHINES:
             _print_choice(files, machine, console)
-    kept = os.path.relpath(home, course.root) if home.is_relative_to(course.root) else str(home)
+    kept = relative(home, course.root)
     console.print(f"\nThe results are kept. To train again, delete {kept}", soft_wrap=True)
     picture = out / "ch09.png"
     out.mkdir(parents=True, exist_ok=True)
@@ -187,11 +185,7 @@ def _trained(
     if kept.exists():
         return Run(**json.loads(kept.read_text("utf-8")))
     home.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    with files.blame("7.10"):
-        model = files["7.10"].build_model(config, vocab)
-    if not isinstance(model, nn.Module):
-        raise NotReady(f"7.10: `build_model` returned {brief(model)}, not a module")
+    model = tiny.new_model(files, config, vocab)
     n_params = sum(p.numel() for p in model.parameters()) - config.context * width
     history = _train(files, corpus, config, model, checkpoint, console)
     tokens = steps * config.batch_size * config.context
@@ -212,32 +206,18 @@ def _train(
     checkpoint: Path,
     console: Console,
 ) -> list[dict[str, float]]:
-    columns = (
-        TextColumn("width {task.description:>3}"),
-        MofNCompleteColumn(),
-        BarColumn(20),
-        TextColumn("{task.fields[words]}"),
-        TimeRemainingColumn(),
-    )
     last = 0
     try:
         with (
-            Progress(
-                *columns,
-                console=console,
-                refresh_per_second=4,
-                transient=True,
-                disable=not console.is_terminal,
-            ) as bar,
+            tiny.bar(console, config.steps, f"width {config.n_embd:>3}") as progress,
             files.blame("7.10"),
         ):
-            task = bar.add_task(str(config.n_embd), total=config.steps, words="")
 
             def report(row: dict[str, float]) -> None:
                 nonlocal last
                 last = int(row["step"])
                 words = f"loss {row['train_loss']:.2f}  {row['tokens_per_second']:,.0f} tokens/s"
-                bar.update(task, completed=last, words=words)
+                progress(last, words)
 
             lm = files["7.10"].train_tiny_lm(
                 corpus.text, config, checkpoint=checkpoint, report=report, model=model

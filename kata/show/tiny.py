@@ -1,12 +1,22 @@
-"""The tiny language model of chapter 7: what it learns from, and where later chapters find it."""
+"""The tiny language model of chapter 7: what it learns from, how it is made and watched while it
+learns, and where later chapters find it.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
 
 from kata.corpus import PATH
 from kata.data import RealData
@@ -72,6 +82,38 @@ def load(files: OwnFiles) -> Corpus:
             f"not the text of {file}"
         )
     return Corpus(title, text)
+
+
+def new_model(files: OwnFiles, config: Any, vocab: int) -> nn.Module:
+    """An untrained model by 7.10, always with the same weights.
+
+    Raises:
+        NotReady: 7.10 failed, or returned something else.
+    """
+    with files.blame("7.10"):
+        torch.manual_seed(config.seed)
+        model = files["7.10"].build_model(config, vocab)
+    if not isinstance(model, nn.Module):
+        raise NotReady(f"7.10: `build_model` returned {brief(model)}, not a module")
+    return model
+
+
+@contextmanager
+def bar(console: Console, steps: int, name: str = "") -> Iterator[Callable[[int, str], None]]:
+    """A progress bar of a training; what it gives is called with the step and some words."""
+    columns = (
+        *([TextColumn("{task.description}")] if name else []),
+        MofNCompleteColumn(),
+        BarColumn(20),
+        TextColumn("{task.fields[words]}"),
+        TimeRemainingColumn(),
+    )
+    hidden = not console.is_terminal
+    with Progress(
+        *columns, console=console, refresh_per_second=4, transient=True, disable=hidden
+    ) as progress:
+        task = progress.add_task(name, total=steps, words="")
+        yield lambda step, words: progress.update(task, completed=step, words=words)
 
 
 def _lines(text: str) -> list[str]:

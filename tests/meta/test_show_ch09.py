@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from kata.course import Course, find_root
 from kata.show import NotReady, OwnFiles, ch09, tiny
@@ -121,14 +122,14 @@ def test_finished_sizes_are_kept(tree, monkeypatch):
 def test_what_was_interrupted_goes_on(tree, monkeypatch):
     def stop(self, task, **fields):
         usual(self, task, **fields)
-        if fields.get("completed") == 3 and self.tasks[task].description == "8":
+        if fields.get("completed") == 3 and self.tasks[task].description == "width   8":
             raise KeyboardInterrupt
 
     straight = run(tree)
     shutil.rmtree(tree.parent / "out")
-    usual = ch09.Progress.update
+    usual = Progress.update
     with monkeypatch.context() as patch:
-        patch.setattr(ch09.Progress, "update", stop)
+        patch.setattr(Progress, "update", stop)
         stopped = run(tree)
     assert stopped.endswith("Stopped at width 8, step 3; `kata show 9` goes on.\n")
     home = next((tree.parent / "out" / "scaling").rglob("*.pt")).parent
