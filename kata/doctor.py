@@ -48,6 +48,17 @@ def examine(course: Course, environ: Mapping[str, str] = os.environ) -> Iterator
     yield Finding("network", NETWORK)
 
 
+def examine_grading() -> Iterator[Finding]:
+    """Look at what would keep learner code from this machine while it is graded."""
+    from kata.grading import sandbox
+
+    for protection in sandbox.available():
+        optional = protection.name in sandbox.OPTIONAL
+        note = " (optional)" if optional and not protection.active else ""
+        missing = not (protection.active or optional)
+        yield Finding(protection.name, protection.detail + note, missing)
+
+
 def _project(course: Course) -> dict[str, list[str]]:
     try:
         text = (course.root / "pyproject.toml").read_text("utf-8")
