@@ -122,11 +122,11 @@ def answer(request: pytest.FixtureRequest) -> Iterator[Answer]:
     run = request.config.stash[RUN]
     exercise = _graded(request)
     if exercise not in run.warm:  # pay for `import torch` before the clock of a test starts
-        with contextlib.suppress(FileNotFoundError), fresh(run.reference(exercise)) as module:
+        with contextlib.suppress(FileNotFoundError), fresh(run.solution(exercise)) as module:
             module.get()
         run.warm.add(exercise)
-    with fresh(run.source(exercise)) as module:
-        yield Answer(module)
+    with run.answered(exercise, request) as answer:
+        yield answer
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ class Run:
         self.warm: set[Exercise] = set()
         self.endless: set[Exercise | None] = set()
         self.exit_status: int = 0
+        # After one timeout the other tests of an exercise get less.
+        self.short_of_time = not self.strict
+        self.patience = 1.0  # what time limits are multiplied by: calls across a wire take longer
+        self.answered: Callable[..., AbstractContextManager[Answer]] = self._in_process
         self.ledger = grade.Ledger(course, tree, self._file("--grade-json"))
         self.stderr: int | None = None
         with contextlib.suppress(AttributeError, OSError, ValueError):
@@ -84,8 +89,19 @@ class Run:
         return Source(exercise, self.tree, trees)
 
     def reference(self, exercise: Exercise) -> Source:
-        """The solution, and its imports too."""
+        """The solution, and its imports too; but one that this copy lacks is the learner's own."""
+        solutions = self.course.solutions_dir
+        return Source(exercise, solutions, (solutions, self.tree))
+
+    def solution(self, exercise: Exercise) -> Source:
+        """The same without any code of the learner's."""
         return Source(exercise, self.course.solutions_dir, (self.course.solutions_dir,))
+
+    @contextlib.contextmanager
+    def _in_process(self, exercise: Exercise, request: object) -> Iterator[Answer]:
+        """The learner's exercise, executed in this process; the judge of a class replaces this."""
+        with fresh(self.source(exercise)) as module:
+            yield Answer(module)
 
     # ----------------------------------------------------------------------------- one test
 
@@ -108,8 +124,10 @@ class Run:
             if not isinstance(answer, Answer) or self._is_interrupt(error):
                 raise
             cause = _expired(item, error)
-            finding = verdict.judge(cause, self.course, [self.tree], answer)
+            lacking = verdict.lacking(cause, self.course, self.tree, exercise)
+            finding = lacking or verdict.judge(cause, self.course, [self.tree], answer)
             item.stash[FINDING] = finding
+            answer._kata_end()  # a wrong version must not meet what learner code goes on doing
             if finding.verdict is Verdict.TIMEOUT:
                 self.endless.add(exercise)
             if finding.verdict in (Verdict.WRONG, Verdict.CRASH):
@@ -118,6 +136,8 @@ class Run:
                 if self.strict:
                     raise _failure(f"{exercise}: {TODO}") from None
                 raise Todo("todo") from None
+            if finding.verdict is Verdict.NOT_RUN and lacking:
+                raise pytest.skip.Exception(lacking.message) from None
             if finding.verdict is Verdict.NOT_RUN:
                 raise
             __tracebackhide__ = True
@@ -299,7 +319,7 @@ class Run:
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool:
         """Take over from pytest-timeout: see kata.limit."""
         seconds = settings.timeout
-        if self.course.of_test_file(item.path) in self.endless and not self.strict:
+        if self.course.of_test_file(item.path) in self.endless and self.short_of_time:
             seconds = min(seconds, AFTER_A_TIMEOUT_SECONDS)
         limit = item.stash[LIMIT] = self._limit(item, seconds, settings.method)
         vars(item)["cancel_timeout"] = limit.cancel
@@ -308,7 +328,13 @@ class Run:
 
     def _limit(self, item: pytest.Item, seconds: float, method: str = "") -> Limit:
         use_signal = hasattr(signal, "SIGALRM") and method != "thread"
-        return Limit(seconds, use_signal, lambda: self._stuck(item), is_debugging, self.stderr)
+        return Limit(
+            seconds * self.patience,
+            use_signal,
+            lambda: self._stuck(item),
+            is_debugging,
+            self.stderr,
+        )
 
     def _stuck(self, item: pytest.Item) -> None:
         """End the session from another thread: the code cannot be interrupted."""

@@ -76,6 +76,8 @@ class Watch(TorchDispatchMode):
         largest: the elements of the largest tensor that one of them made; views count as much as
             they show, but never more than is in memory.
         products: the multiplications in matrix products.
+        copied: the elements that were written into new memory, by whatever is not a view.
+        devices: where the tensors are that were made, single numbers aside.
     """
 
     @classmethod
@@ -84,7 +86,8 @@ class Watch(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = self.largest = self.products = 0
+        self.operations = self.largest = self.products = self.copied = 0
+        self.devices: set[str] = set()
 
     def __torch_dispatch__(
         self,
@@ -96,18 +99,30 @@ class Watch(TorchDispatchMode):
         """Run one operation of torch, and count it."""
         result = func(*args, **(kwargs or {}))
         made = result if isinstance(result, (tuple, list)) else [result]
-        sizes = [
-            min(x.numel(), x.untyped_storage().nbytes() // x.element_size())
-            for x in made
-            if isinstance(x, Tensor)
-        ]
+        tensors = [x for x in made if isinstance(x, Tensor)]
+        sizes = [min(x.numel(), x.untyped_storage().nbytes() // x.element_size()) for x in tensors]
         self.operations += 1
         self.largest = max(self.largest, *sizes, 0)
+        self.devices |= {x.device.type for x in tensors if x.dim()}
+        old = {x.untyped_storage()._cdata for x in args if isinstance(x, Tensor)}
+        self.copied += sum(x.numel() for x in tensors if x.untyped_storage()._cdata not in old)
         name = func.overloadpacket.__name__
         if name in MATRIX_PRODUCTS:
             left, right = args[MATRIX_PRODUCTS[name] :][:2]
             self.products += left.numel() * (right.shape[-1] if right.dim() > 1 else 1)
         return result
+
+    def counts(self) -> dict[str, Any]:
+        """What has been seen so far, as plain data."""
+        numbers = {name: getattr(self, name) for name in ("operations", "products", "copied")}
+        return numbers | {"largest": self.largest, "devices": sorted(self.devices)}
+
+    def set_counts(self, before: dict[str, Any], more: dict[str, Any]) -> None:
+        """Have seen what was seen before, and what another process has seen since."""
+        for name in ("operations", "products", "copied"):
+            setattr(self, name, before[name] + max(0, int(more[name])))
+        self.largest = max(before["largest"], int(more["largest"]))
+        self.devices = {*before["devices"], *(str(name) for name in more["devices"])}
 
 
 # Where the left one of the two factors stands among the arguments.

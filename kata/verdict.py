@@ -14,8 +14,8 @@ from types import TracebackType
 
 import pytest
 
-from kata import text
-from kata.answer import Answer, Todo, Unusable, is_stub, transcript
+from kata import stubs, text
+from kata.answer import Answer, Todo, Unusable, is_stub, last_frame, transcript
 from kata.course import Course, Exercise
 
 
@@ -51,6 +51,14 @@ class TimeLimit(BaseException):
     """
 
 
+class Judged(BaseException):
+    """A test that was judged elsewhere; `finding` is what came out."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
 @dataclass(frozen=True)
 class Finding:
     """The verdict of one test, with what is said about it."""
@@ -82,6 +90,8 @@ def judge(error: BaseException, course: Course, trees: Iterable[Path], answer: A
         trees: the folders of learner code.
         answer: what the test called.
     """
+    if isinstance(error, Judged):
+        return error.finding
     calls = transcript(answer)
     if isinstance(error, Unusable):
         error, calls = error.error, []
@@ -92,17 +102,61 @@ def judge(error: BaseException, course: Course, trees: Iterable[Path], answer: A
     if isinstance(error, pytest.skip.Exception) and frame is None:
         return Finding(Verdict.NOT_RUN, _not_run(str(error)))
     where = _syntax_line(error, trees, course.root)
-    where = where or (_source_line(frame, course.root) if frame else "")
+    where = where or (_source_line(frame, course.root) if frame else _elsewhere(error, course.root))
     if isinstance(error, TimeLimit):
-        return Finding(Verdict.TIMEOUT, str(error), where, calls)
+        line = answer._kata_running_line()
+        return Finding(
+            Verdict.TIMEOUT, str(error), where or (_line(*line, course.root) if line else ""), calls
+        )
     is_check = isinstance(error, (AssertionError, pytest.fail.Exception))
-    if is_check and not is_last:
+    if is_check and not is_last and not hasattr(error, ELSEWHERE):
         if error.__cause__ is None:
             return Finding(Verdict.WRONG, _assertion(str(error)), "", calls)
         frame, _ = _innermost(error.__cause__.__traceback__, trees, course)  # see check.raises
-        where = _source_line(frame, course.root) if frame else ""
+        where = _elsewhere(error.__cause__, course.root)
+        where = _source_line(frame, course.root) if frame else where
         return Finding(Verdict.WRONG, _assertion(str(error)), where, calls)
     return Finding(Verdict.CRASH, _crash(error, course.root), where, calls)
+
+
+ELSEWHERE = "__kata_where__"  # on an exception from another process: file and number of the line
+
+
+def _elsewhere(error: BaseException, root: Path) -> str:
+    place = getattr(error, ELSEWHERE, None)
+    return _line(place[0], place[1], root) if place else ""
+
+
+def lacking(error: BaseException, course: Course, tree: Path, exercise: Exercise) -> Finding | None:
+    """The verdict on a test that reached a solution which this copy of the course lacks, or None.
+
+    Args:
+        error: what the test raised.
+        course: this copy; see kata.grading.release.
+        tree: the folder of answers.
+        exercise: what the test grades.
+    """
+    cause: BaseException | None = error.error if isinstance(error, Unusable) else error
+    cause = cause.__context__ if isinstance(cause, Todo) else cause
+    frame = last_frame(cause.__traceback__) if isinstance(cause, NotImplementedError) else None
+    if frame is None:
+        return None
+    file = Path(frame.tb_frame.f_code.co_filename)
+    trees = (course.solutions_dir, tree)
+    reached = next((e for e in course.exercises for t in trees if t / e.path == file), None)
+    if reached is None or file == tree / exercise.path or stubs.has_solution(course, reached):
+        return None
+    if stubs.is_to_do(tree / exercise.path):
+        return Finding(Verdict.TODO)
+    if reached != exercise and stubs.is_to_do(tree / reached.path):
+        needs = f"{exercise.number} builds on {reached.number}, which is still to do"
+    else:
+        needs = f"only the instructor can judge {exercise.number}"
+    its = "its solution" if reached == exercise else f"the solution of {reached.number}"
+    return Finding(Verdict.NOT_RUN, f"not run: {needs}: {its} {NOT_HERE}")
+
+
+NOT_HERE = "is not part of this copy"
 
 
 def _not_run(reason: str) -> str:
