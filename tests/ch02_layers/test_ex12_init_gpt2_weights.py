@@ -6,9 +6,6 @@ from kata.check import close, raises
 from kata.tensors import normal, randomise
 
 # The function changes a model that the test made, and a changed model does not travel.
-pytestmark = pytest.mark.in_worker("it changes the parameters of a model in place")
-
-
 MATRICES = ["wte.weight", "wpe", "h.0.attn.c_attn.weight", "h.0.mlp.c_fc.weight"]
 
 

@@ -67,7 +67,6 @@ def test_a_row_of_nothing_but_minus_infinity(answer):
     close(weights, torch.tensor([[0.0] * 10, [0.1] * 10]), "row score")
 
 
-@pytest.mark.in_worker("counts the operations of torch between two blocks")
 def test_each_block_is_worked_on_before_the_next(answer):
     done = []  # how many operations had run when a block was asked for
 

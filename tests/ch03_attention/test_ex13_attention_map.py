@@ -4,8 +4,6 @@ import torch
 from kata.check import close, raises
 from kata.tensors import normal
 
-pytestmark = pytest.mark.in_worker("reads the data of a matplotlib figure")
-
 KEYS = ["The", " cat", " sat", " on", " it"]
 QUERIES = ["Il", " s'assit", "!"]
 

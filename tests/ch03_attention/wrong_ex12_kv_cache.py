@@ -10,7 +10,7 @@ from solutions.ch03_attention.ex12_kv_cache import CachedAttention, KVCache
 # ---------------------------------------------------------------------------------- the cache
 
 
-@wrong(caught_by=["an_update_does_not_move_the_past"])
+@wrong(caught_by=["an_update_does_not_copy_the_past"])
 class KVCache__joins_with_cat(KVCache):
     """Old and new were joined by `torch.cat`, which makes room for everything again and copies the
     whole past at each update. Set room for `max_len` tokens aside once, and write into it."""
@@ -55,7 +55,7 @@ class KVCache__returns_the_whole_room(KVCache):
         "returns_all_tokens_in_order",
         "a_refused_update_changes_nothing",
         "caches_share_nothing",
-        "an_update_does_not_move_the_past",
+        "an_update_does_not_copy_the_past",
         "cache_has_dtype_and_device_of_the_keys",
         "pieces_agree_with_the_whole_text",
         "decoding_does_not_wait_for_the_device",
@@ -107,7 +107,7 @@ class KVCache__writes_to_the_start(KVCache):
         "returns_all_tokens_in_order",
         "a_refused_update_changes_nothing",
         "caches_share_nothing",
-        "an_update_does_not_move_the_past",
+        "an_update_does_not_copy_the_past",
         "cache_has_dtype_and_device_of_the_keys",
         "pieces_agree_with_the_whole_text",
         "keeps_the_dtype",
@@ -248,7 +248,7 @@ class KVCache__writes_into_one_room(KVCache):
 
 
 @wrong(
-    caught_by=["caches_share_nothing", "an_update_does_not_move_the_past"],
+    caught_by=["caches_share_nothing", "an_update_does_not_copy_the_past"],
     crashes=["each_layer_has_a_cache_of_its_own", "a_new_cache_is_a_new_text"],
 )
 class KVCache__collects_in_a_list_of_the_class(KVCache):

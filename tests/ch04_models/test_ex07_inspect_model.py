@@ -130,7 +130,6 @@ def test_describes_each_family(answer, device, family):
     assert answer.inspect_model(model) == described(family)
 
 
-@pytest.mark.in_worker("the classes of its models exist in this test only")
 @pytest.mark.parametrize("family", HEADS)
 def test_names_and_configuration_prove_nothing(answer, family):
     model = disguised(make(family, HEADS[family]))
@@ -195,7 +194,6 @@ def test_dropout_does_not_matter(answer):
     assert answer.inspect_model(model) == described("GPT2")
 
 
-@pytest.mark.in_worker("looks at the modes of the model that it handed over")
 @pytest.mark.parametrize("training", [True, False])
 def test_every_module_keeps_its_mode(answer, training):
     model = make("GPT2", "LMHeadModel").train(training)

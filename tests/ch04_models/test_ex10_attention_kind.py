@@ -210,7 +210,6 @@ def test_module_runs_without_dropout(answer):
     close(answer.influence(Noisy().train(), normal(2, 5, 3)), expected, "output token")
 
 
-@pytest.mark.in_worker("looks at the modes of the module that it handed over")
 @pytest.mark.parametrize("training", [True, False])
 def test_every_module_keeps_its_mode(answer, training):
     model = Noisy().train(training)

@@ -71,7 +71,6 @@ def test_ignored_targets_do_not_count(answer):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.in_worker("looks at the modes of the model that it handed over")
 def test_model_is_in_eval_mode_meanwhile(answer, training):
     model = Probe().train(training)
     answer.evaluate_perplexity(model, [some_batch(2, 3)] * 2)
@@ -80,7 +79,6 @@ def test_model_is_in_eval_mode_meanwhile(answer, training):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.in_worker("looks at the modes of the model that it handed over")
 def test_mode_is_restored_after_an_error(answer, training):
     model = Probe(breaks=True).train(training)
     with raises(KeyError, match="broken"):
@@ -88,7 +86,6 @@ def test_mode_is_restored_after_an_error(answer, training):
     assert {"training": model.training} == {"training": training}
 
 
-@pytest.mark.in_worker("looks at the modes in which its model is called")
 def test_no_gradients_are_recorded(answer):
     model = Probe()
     answer.evaluate_perplexity(model, [some_batch(2, 3)] * 2)

@@ -9,7 +9,6 @@ from kata.tensors import normal
 
 # torch imports much for the first optimizer of a process.
 pytestmark = [
-    pytest.mark.in_worker("it changes the caller's parameters in place"),
     pytest.mark.timeout(60),
 ]
 LARGE = {"lr": 0.1, "betas": (0.7, 0.95), "eps": 1e-2, "weight_decay": 0.8}

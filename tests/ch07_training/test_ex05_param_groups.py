@@ -83,7 +83,6 @@ def test_second_group_does_not_decay(answer, weight_decay):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.in_worker("an optimizer changes the model that it handed over")
 def test_an_optimizer_decays_the_model(answer):
     model = randomise(nn.Linear(3, 4))
     expected = {"weight": 0.9 * model.weight.detach(), "bias": model.bias.detach().clone()}

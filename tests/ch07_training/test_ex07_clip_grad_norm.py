@@ -5,8 +5,6 @@ from torch import nn
 from kata.check import close, raises
 from kata.tensors import normal
 
-pytestmark = pytest.mark.in_worker("it changes the gradients of the caller's parameters in place")
-
 
 def parameters(size=1.0, dtype=torch.float32, device="cpu"):
     """Four parameters, three with a gradient; all gradients together have the norm `size`."""

@@ -97,7 +97,6 @@ def test_loss_is_that_of_one_large_batch(answer, shapes, empty):
     assert digits(answer.accumulate_step(model, descent(model), pairs)) == expected
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 @pytest.mark.parametrize(("shapes", "empty"), CUTS.values(), ids=CUTS)
 def test_gradient_is_that_of_one_large_batch(answer, device, shapes, empty):
     pairs = cut(shapes, empty, device=device)
@@ -105,14 +104,12 @@ def test_gradient_is_that_of_one_large_batch(answer, device, shapes, empty):
     close(after(answer.accumulate_step, pairs, device=device), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_second_step_starts_anew(answer):
     pairs = cut([(2, 3), (4, 5)]), cut([(3, 6), (2, 2)], seed=1)
     expected = after(whole_step, *pairs)
     close(after(answer.accumulate_step, *pairs), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_momentum_moves_on_once_for_each_step(answer):
     def heavy(model):
         return torch.optim.AdamW(model.parameters(), lr=0.1, eps=0.1, weight_decay=0.5)
@@ -122,7 +119,6 @@ def test_momentum_moves_on_once_for_each_step(answer):
     close(after(answer.accumulate_step, *pairs, optimizer=heavy), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 @pytest.mark.parametrize("max_norm", [0.05, 100.0])
 def test_whole_gradient_is_clipped(answer, max_norm):
     pairs = cut([(2, 3), (4, 5)])

@@ -80,7 +80,6 @@ def test_new_checkpoint_takes_the_place_of_the_old(answer, tmp_path):
     assert neighbours(file) == ["last.pt"]
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_model_alone_can_be_loaded(answer, tmp_path):
     parts, model, file = run(), run(seed=1)["model"], place(tmp_path)
     answer.save_checkpoint(file, **parts, step=10)
@@ -89,7 +88,6 @@ def test_model_alone_can_be_loaded(answer, tmp_path):
     close(parameters_to_vector(model.parameters()), expected, "weight", rtol=0, atol=0)
 
 
-@pytest.mark.in_worker("looks at the optimizer that it handed over")
 def test_optimizer_goes_on_with_its_averages(answer, tmp_path):
     parts, resumed, file = run(), run(seed=1), place(tmp_path)
     train(parts, 10)
@@ -100,7 +98,6 @@ def test_optimizer_goes_on_with_its_averages(answer, tmp_path):
     close(first["exp_avg"], expected, "out in", rtol=0, atol=0)
 
 
-@pytest.mark.in_worker("draws from the generator that it handed over")
 def test_batches_go_on_in_order(answer, tmp_path):
     parts, resumed, file = run(), run(seed=1), place(tmp_path)
     torch.rand(3, generator=parts["generator"])
@@ -110,7 +107,6 @@ def test_batches_go_on_in_order(answer, tmp_path):
     close(torch.rand(8, generator=resumed["generator"]), expected, "draw", rtol=0, atol=0)
 
 
-@pytest.mark.in_worker("draws from the global generator of this process")
 def test_dropout_goes_on_with_its_random_numbers(answer, device, tmp_path):
     parts, file = run(), place(tmp_path)
     torch.manual_seed(1)
@@ -121,7 +117,6 @@ def test_dropout_goes_on_with_its_random_numbers(answer, device, tmp_path):
     close(torch.rand(8, device=device), expected, "draw", rtol=0, atol=0)
 
 
-@pytest.mark.in_worker("trains the model that it handed over")
 def test_resumed_run_is_the_uninterrupted_one(answer, device, tmp_path):
     parts, resumed, file = run(device=device), run(seed=1, device=device), place(tmp_path)
     torch.manual_seed(1)
@@ -151,7 +146,6 @@ def test_nothing_in_a_file_is_executed(answer, tmp_path):
     assert neighbours(file) == ["last.pt"]
 
 
-@pytest.mark.in_worker("hands over what cannot be pickled")
 def test_failed_save_keeps_the_old_checkpoint(answer, tmp_path):
     parts, file = run(), place(tmp_path)
     answer.save_checkpoint(file, **parts, step=10)
@@ -175,7 +169,6 @@ def test_another_configuration_is_refused(answer, tmp_path, config, named):
         answer.load_checkpoint(file, model=parts["model"], config=config)
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_refused_checkpoint_changes_nothing(answer, tmp_path):
     parts, other, file = run(), run(seed=1), place(tmp_path)
     answer.save_checkpoint(file, **parts, step=10)

@@ -92,7 +92,6 @@ def test_loss_has_no_graph(answer):
     assert answer.autocast_step(model, descent(model), batch()).requires_grad is False
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 @pytest.mark.parametrize("max_norm", [None, 0.05, 100.0])
 def test_weights_stay_float32_and_make_the_step(answer, device, max_norm):
     data = batch(device=device)
@@ -101,7 +100,6 @@ def test_weights_stay_float32_and_make_the_step(answer, device, max_norm):
     close(actual, expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 @pytest.mark.parametrize("max_norm", [None, 0.05, 100.0])
 def test_scale_does_not_change_the_steps(answer, max_norm):
     expected = after(step_by_hand, batch(), batch(seed=1), max_norm=max_norm)
@@ -109,13 +107,11 @@ def test_scale_does_not_change_the_steps(answer, max_norm):
     close(after(answer.autocast_step, batch(), batch(seed=1), **options), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_second_step_starts_anew(answer):
     expected = after(step_by_hand, batch(), batch(seed=1))
     close(after(answer.autocast_step, batch(), batch(seed=1)), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model and the scaler that it handed over")
 @pytest.mark.parametrize("max_norm", [None, 1.0])
 def test_infinite_gradients_make_no_step(answer, max_norm):
     scaler = GradScaler("cpu", init_scale=2.0**24)  # float16 ends at 65504
@@ -124,7 +120,6 @@ def test_infinite_gradients_make_no_step(answer, max_norm):
     assert scaler.get_scale() == 2.0**23
 
 
-@pytest.mark.in_worker("makes this process refuse to wait for the GPU")
 def test_step_does_not_wait_for_the_device(answer, device):
     model, twin, data = tiny().to(device), tiny().to(device), batch(device=device)
     expected, optimizer = step_by_hand(twin, descent(twin), data, max_norm=1.0), descent(model)

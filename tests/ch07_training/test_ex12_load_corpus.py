@@ -83,7 +83,6 @@ def test_agrees_with_a_dataset_of_lines(answer, tmp_path):
     assert answer.load_corpus(file, "all") == "".join(lines["text"])
 
 
-@pytest.mark.in_worker("sets the cache of `datasets`")
 def test_rows_of_a_folder_follow_one_another(answer, attempts, cache, tmp_path):
     folder = data_set(tmp_path / "stories", [{"id": i, "text": t} for i, t in enumerate("cab")])
     attempts.clear()
@@ -92,7 +91,6 @@ def test_rows_of_a_folder_follow_one_another(answer, attempts, cache, tmp_path):
     assert attempts == []
 
 
-@pytest.mark.in_worker("sets the cache of `datasets`")
 def test_a_row_that_ends_with_a_newline_gets_no_other(answer, cache, tmp_path):
     rows = ["One\n", "", " two \n\n", "three"]
     folder = data_set(tmp_path / "lines", [{"text": row} for row in rows])
@@ -121,7 +119,6 @@ def test_a_loading_script_is_an_error_with_advice(answer, tmp_path, said):
         answer.load_corpus(str(folder))
 
 
-@pytest.mark.in_worker("sets the cache of `datasets`")
 def test_a_data_set_without_text_is_an_error(answer, cache, tmp_path):
     folder = data_set(tmp_path / "table", [{"prompt": "One", "response": "two"}])
     with raises(ValueError, match="prompt"):

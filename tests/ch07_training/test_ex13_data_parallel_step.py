@@ -11,7 +11,7 @@ from kata.ranks import on_ranks
 from kata.tensors import generator, randomise
 
 pytestmark = [
-    pytest.mark.in_worker("calls the answer on several ranks, and looks at their models"),
+    pytest.mark.in_worker("calls the answer on ranks that talk to each other", loopback=True),
     pytest.mark.timeout(60),  # the first step of an optimizer imports half of torch
 ]
 

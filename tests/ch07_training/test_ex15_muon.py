@@ -13,8 +13,7 @@ from kata.tensors import Watch, normal
 
 SHAPES = [(8, 5), (5, 8), (6, 6)]  # tall, wide, square
 LARGE = {"lr": 0.1, "momentum": 0.7, "weight_decay": 0.8}
-# An optimizer changes parameters of its caller, and torch imports much for the first one.
-changes_parameters = pytest.mark.in_worker("it changes the caller's parameters in place")
+# torch imports much for the first optimizer of a process.
 slow_import = pytest.mark.timeout(60)
 
 
@@ -85,7 +84,6 @@ def test_keeps_the_dtype(answer, device, dtype):
     close(answer.newton_schulz(G), by_singular_values(G), "row col", atol=tolerance)
 
 
-@pytest.mark.in_worker("counts what torch computes")
 @pytest.mark.parametrize("shape", [(60, 5), (5, 60)], ids=str)
 def test_works_with_the_smaller_of_both_products(answer, shape):
     with Watch() as watch:
@@ -96,7 +94,6 @@ def test_works_with_the_smaller_of_both_products(answer, shape):
 # ----------------------------------------------------------------------------------------- Muon
 
 
-@changes_parameters
 @slow_import
 def test_first_step_by_hand(answer):
     w = nn.Parameter(torch.ones(4, 1))
@@ -107,7 +104,6 @@ def test_first_step_by_hand(answer):
     close(w.detach(), expected, "row col")
 
 
-@changes_parameters
 @slow_import
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("nesterov", [True, False])
@@ -118,7 +114,6 @@ def test_ten_steps_agree_with_torch(answer, shape, nesterov):
     close(moved, expected, "parameter row col", atol=0.025)  # torch computes it in bfloat16
 
 
-@changes_parameters
 @slow_import
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("options", [{}, LARGE, LARGE | {"nesterov": False}], ids=str)
@@ -128,7 +123,6 @@ def test_ten_steps_agree_with_the_reference(answer, reference, shape, options):
     close(train(answer.Muon(ours, **options), ours, range(10)), expected, "parameter row col")
 
 
-@changes_parameters
 @slow_import
 def test_options_are_those_of_the_group(answer, reference):
     theirs, ours = weights(2), weights(2)
@@ -141,7 +135,6 @@ def test_options_are_those_of_the_group(answer, reference):
     close(torch.stack(ours).detach(), torch.stack(theirs).detach(), "parameter row col")
 
 
-@changes_parameters
 @slow_import
 def test_a_parameter_without_gradient_is_left_out(answer, reference):
     theirs, ours = weights(3), weights(3)
@@ -150,7 +143,6 @@ def test_a_parameter_without_gradient_is_left_out(answer, reference):
     close(torch.stack(ours).detach(), torch.stack(theirs).detach(), "parameter row col")
 
 
-@changes_parameters
 @slow_import
 def test_goes_on_from_a_state_dict(answer, reference):
     theirs, ours = weights(2), weights(2)
@@ -162,7 +154,6 @@ def test_goes_on_from_a_state_dict(answer, reference):
     close(train(after, ours, range(3, 6)), expected, "parameter row col")
 
 
-@changes_parameters
 @slow_import
 def test_optimizers_do_not_share_anything(answer, reference):
     theirs, ours, others = weights(), weights(), weights()
@@ -171,7 +162,6 @@ def test_optimizers_do_not_share_anything(answer, reference):
     close(train(answer.Muon(ours, **LARGE), ours, range(3)), expected, "parameter row col")
 
 
-@changes_parameters
 @slow_import
 def test_gradients_are_not_modified(answer):
     w = weights()
@@ -179,7 +169,6 @@ def test_gradients_are_not_modified(answer):
     close(w[0].grad, normal(4, 3, seed=700), "row col", rtol=0, atol=0)
 
 
-@changes_parameters
 @slow_import
 def test_steps_on_the_meta_device(answer):
     w = weights(device="meta")
@@ -307,7 +296,6 @@ def loss_with_adamw():
     return losses(model, text, [(adamw, 0.02)])
 
 
-@changes_parameters
 @slow_import
 def test_a_model_learns_faster_than_with_adamw_alone(answer):
     model, text = small_model()

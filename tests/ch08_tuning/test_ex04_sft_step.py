@@ -122,21 +122,18 @@ def test_step_returns_the_loss_before_it(answer):
     assert answer.sft_step(model, descent(model), some()) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_three_steps_agree_with_torch(answer, device):
     batches = [some(seed, device) for seed in range(3)]
     expected = after(torch_step, *batches, device=device)
     close(after(answer.sft_step, *batches, device=device), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 @pytest.mark.parametrize("max_norm", [0.1, 100.0])
 def test_whole_gradient_is_clipped(answer, max_norm):
     expected = after(torch_step, some(), max_norm=max_norm)
     close(after(answer.sft_step, some(), max_norm=max_norm), expected, "weight")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 @pytest.mark.parametrize("training", [True, False])
 def test_mode_of_the_model_stays(answer, training):
     model = tiny().train(training)

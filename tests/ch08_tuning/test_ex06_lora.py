@@ -176,7 +176,6 @@ def test_what_was_learned_is_in_the_model(answer):
     close(tuned(ids), expected(ids), "batch seq out")
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_model_itself_is_changed(answer):
     tuned = model()
     answer.add_lora(tuned, ["1.up"], r=2, alpha=6.0)
@@ -189,7 +188,6 @@ def test_names_of_no_linear_layer_are_refused(answer, names):
         answer.add_lora(model(), names, r=2, alpha=6.0)
 
 
-@pytest.mark.in_worker("looks at the model that it handed over")
 def test_refused_names_change_nothing(answer):
     tuned = model()
     with raises(ValueError):

@@ -3,8 +3,6 @@ import torch
 
 from kata.check import close, raises
 
-pytestmark = pytest.mark.in_worker("reads the data of a matplotlib figure")
-
 SIZES = (2e7, 3e8, 7e9, 1e11)
 BUDGETS = (3e18, 1e20, 5.88e23)
 

@@ -9,7 +9,6 @@ from torch import nn
 from kata.check import close, raises
 from kata.tensors import normal
 
-reads_a_figure = pytest.mark.in_worker("reads the data of a matplotlib figure")
 PIECES = ["the ", "cat ", "The ", "a", "b", "ab", " ", "\n"]
 END = 7
 # One of each kind, and one twice.
@@ -228,7 +227,6 @@ def test_beam_search_has_no_next_token(answer):
 # ----------------------------------------------------------------------------- plot_next_token
 
 
-@reads_a_figure
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_each_setting_has_its_bars(answer, dtype):
     probs = torch.tensor([[0.5, 0.25, 0.125], [0.75, 0.25, 0.0]], dtype=dtype)
@@ -239,7 +237,6 @@ def test_each_setting_has_its_bars(answer, dtype):
     }
 
 
-@reads_a_figure
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_bars_stand_side_by_side(answer, count):
     names = [f"setting {i}" for i in range(count)]
@@ -250,7 +247,6 @@ def test_bars_stand_side_by_side(answer, count):
     assert middles == pytest.approx([0, 1, 2], abs=0.1)
 
 
-@reads_a_figure
 def test_ticks_show_the_tokens_literally(answer):
     tokens = [" the", "\n", "$x$", "'"]
     axes = answer.plot_next_token(tokens, normal(2, 4).softmax(-1), ["a", "b"]).axes[0]
@@ -259,7 +255,6 @@ def test_ticks_show_the_tokens_literally(answer):
     assert not any(label.get_parse_math() for label in axes.get_xticklabels()), "read as a formula"
 
 
-@reads_a_figure
 def test_the_picture_explains_itself(answer):
     figure = answer.plot_next_token(["a", "b"], normal(3, 2).softmax(-1), ["x", "y", "z"])
     axes = figure.axes[0]
