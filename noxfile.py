@@ -49,6 +49,12 @@ for _name, _title in CHAPTERS.items():
 
 
 @nox.session
+def grade(session: nox.Session) -> None:
+    """Grade hand-ins: `nox -s grade -- PATH`; the rest of the options is in `kata grade --help`."""
+    python(session, "kata", "grade", *session.posargs)
+
+
+@nox.session
 def project(session: nox.Session) -> None:
     """The project's own tests: solutions pass, wrong versions are caught, tool, lint, types."""
     lint(session)

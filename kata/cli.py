@@ -13,9 +13,10 @@ from rich.text import Text
 
 from kata import backup, catalogue, hints, progress, stubs
 from kata.course import Course, CourseError, Exercise, find_root
+from kata.grading.command import grade, release
 from kata.terminal import paragraph, prepare, say, screen, stop
 from kata.text import plural
-from kata.verdict import Verdict, relative
+from kata.verdict import NOT_HERE, Verdict, relative
 
 STYLES = {
     Verdict.PASS: "green",
@@ -191,8 +192,8 @@ def solution(
     course = the_course()
     found = course.find(exercise)
     path = course.solutions_dir / found.path
-    if not path.is_file():
-        raise CourseError(f"this course comes without the solution of {found}")
+    if not stubs.has_solution(course, found):
+        raise CourseError(f"the solution of {found} {NOT_HERE}")
     if not peek and progress.read(course).get(found.slug) is not Verdict.PASS:
         test = relative(course.tests_dir / found.chapter / f"test_{found.name}.py", course.root)
         stop(
@@ -292,12 +293,17 @@ def _play_here(models: list[str]) -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    grading: Annotated[
+        bool, typer.Option("--grading", help="what keeps learner code that is graded in bounds")
+    ] = False,
+) -> None:
     """Look at this machine: packages, devices, data."""
     from kata import doctor as examination
 
     problems = 0
-    for finding in examination.examine(the_course()):
+    look = examination.examine_grading if grading else lambda: examination.examine(the_course())
+    for finding in look():
         problems += finding.problem
         line = Text(f"{finding.topic:<19}")
         if finding.problem:
@@ -337,3 +343,7 @@ def stubs_(
         raise typer.Exit(1)
     if not written.changed:
         say(UP_TO_DATE)
+
+
+app.command()(grade)
+app.command()(release)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,14 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(beside)
         raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all that is in it, however deep; what cannot be removed stays."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # it descends by recursion, `rm` does not
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -22,7 +22,7 @@ from kata import progress
 from kata.course import Course, Exercise
 from kata.files import write_json
 from kata.text import plural
-from kata.verdict import Finding, Likeness, Verdict, relative, render
+from kata.verdict import NOT_HERE, Finding, Likeness, Verdict, relative, render
 
 Record = dict[str, Any]
 GUARD = "KATA_SESSION_END"
@@ -245,7 +245,13 @@ class Ledger:
             lines.append(f"strict: {plural(todo, 'exercise')} still to do, which counts as failed")
         if strict and missing:
             lines.append(f"no verdict: {plural(len(missing), 'exercise')} ({', '.join(missing)})")
+        if lacking := [e.number for e in exercises if self._lacks_a_solution(e)]:
+            lines.append(f"only the instructor can judge all of {', '.join(lacking)}")
         return [*lines, *progress.next_lines(self.course, following, self.tree)]
+
+    def _lacks_a_solution(self, exercise: Exercise) -> bool:
+        row = self.rows.get(exercise.slug, {}).values()
+        return any(r and r["message"].endswith(NOT_HERE) for r in row)
 
 
 # ------------------------------------------------------------------------------------ the guard

@@ -279,7 +279,7 @@ class CellRun(Run):
         assert exercise is not None
         if exercise not in self.warm:
             self.warm.add(exercise)
-            with contextlib.suppress(FileNotFoundError), fresh(self.reference(exercise)) as module:
+            with contextlib.suppress(FileNotFoundError), fresh(self.solution(exercise)) as module:
                 module.get()
         with fresh(self.source(exercise)) as module:
             answer = CellAnswer(module, self._cells)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +11,6 @@ from kata import stubs
 from kata.course import Course, Exercise
 from kata.load import Source, fresh
 from kata.show import OwnFiles
-
-START, END = map(re.escape, stubs.TO_DO.split("{}"))
-TO_DO = re.compile(rf"^\s*{START}.*{END}$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,15 +24,11 @@ class Mixed(Source):
         """The file that stands for `chapter/name`; it is remembered in `used`."""
         path = Path(chapter, f"{name}.py")
         own, other = self.tree / path, self.solutions / path
-        found = other if _is_to_do(own) and other.is_file() else own
+        found = other if stubs.is_to_do(own) and not stubs.is_to_do(other) else own
         if not found.is_file():
             return None
         self.used[path] = found
         return found
-
-
-def _is_to_do(path: Path) -> bool:
-    return not path.is_file() or bool(TO_DO.search(path.read_text("utf-8-sig", errors="replace")))
 
 
 class Parts(OwnFiles):

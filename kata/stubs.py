@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from kata.course import Course, CourseError, Exercise
 
 CUT = "# solution"
 TO_DO = 'raise NotImplementedError("{}")  # your code here'
+TO_DO_LINE = re.compile(
+    rf"^\s*{'.*'.join(re.escape(part) for part in TO_DO.split('{}'))}$", re.MULTILINE
+)
 NO_WORK = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 
 
@@ -74,11 +78,25 @@ def stub_of(course: Course, exercise: Exercise) -> str:
     """
     path = course.solutions_dir / exercise.path
     try:
-        return make_stub(path.read_text("utf-8"), str(exercise.path))
+        source = path.read_text("utf-8")
+        return source if TO_DO_LINE.search(source) else make_stub(source, str(exercise.path))
     except FileNotFoundError:
         raise CourseError(f"there is no solution of {exercise} to make its stub from") from None
     except SyntaxError as error:
         raise StubError(f"{exercise.path}:{error.lineno}: {error.msg}") from None
+
+
+def is_to_do(path: Path) -> bool:
+    """Whether a file is not there, or something in it is still to do."""
+    try:
+        return bool(TO_DO_LINE.search(path.read_text("utf-8-sig", errors="replace")))
+    except FileNotFoundError:
+        return True
+
+
+def has_solution(course: Course, exercise: Exercise) -> bool:
+    """Whether this copy of the course has it; the place of one that was left out has its stub."""
+    return not is_to_do(course.solutions_dir / exercise.path)
 
 
 def is_stub(path: Path, stub: str) -> bool:

@@ -116,10 +116,10 @@ class Bank:
 
     def source(self, version: WrongVersion) -> Source:
         """A copy of the reference in which `version` stands in for its target."""
-        solutions = self.course.solutions_dir
+        solutions, own = self.course.solutions_dir, self.course.exercises_dir
         value = self._load()[version.name]
         value.__name__ = value.__qualname__ = version.target  # as messages name the learner's own
-        return Source(self.exercise, solutions, (solutions,), {version.target: value})
+        return Source(self.exercise, solutions, (solutions, own), {version.target: value})
 
     def _load(self) -> Mapping[str, Any]:
         # Executed anew at each call: a test, or a mistake itself, may change the classes in it.

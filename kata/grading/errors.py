@@ -17,6 +17,13 @@ _MOST_NAMES = 20
 def error_to_wire(error: BaseException, trees: list[Path]) -> dict[str, Any]:
     """The names of its classes, its text, and the innermost line of the learner's files."""
     try:
+        return _described(error, trees)
+    except Exception as inner:  # a class of the learner's that raises when it is looked at
+        return {"types": [type(error).__qualname__], "text": f"({type(inner).__name__} in it)"}
+
+
+def _described(error: BaseException, trees: list[Path]) -> dict[str, Any]:
+    try:
         text = str(error)[:LONGEST]
     except Exception as inner:  # the learner's own __str__
         text = f"(its __str__ raised {type(inner).__name__})"
@@ -41,7 +48,7 @@ def _place(error: BaseException, trees: list[Path]) -> list[Any]:
     traceback = error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if any(file.startswith(str(tree)) for tree in trees):
+        if any(Path(file).is_relative_to(tree) for tree in trees):
             found = [file, traceback.tb_lineno]
         traceback = traceback.tb_next
     return found
@@ -104,7 +111,7 @@ def _builtin(name: str) -> type[BaseException] | None:
     found = getattr(builtins, short, None) if module == "builtins" else None
     if not isinstance(found, type) or not issubclass(found, BaseException):
         return None
-    return found
+    return None if issubclass(found, BaseExceptionGroup) else found  # one cannot be made from text
 
 
 def _list(value: Any) -> list[Any]:

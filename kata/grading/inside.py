@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -19,22 +20,33 @@ from typing import Any
 import pytest
 
 from kata import grade, session
+from kata.course import Exercise
+from kata.grading.needs import needed, needed_solutions
 from kata.grading.wire import Wire, WireError
 from kata.load import fresh
 from kata.verdict import Finding, Verdict
 from kata.wrong import Bank, WrongVersion
 
+MARK = "in_worker"
+TAMPERED = "the process of this test was tampered with: a person will look at it"
 CANARIES = 2
 CANARY_SECONDS = 20.0
 
 
-def canaries(run: session.Run, item: pytest.Item, seed: int) -> list[str]:
+def canaries(run: session.Run, item: pytest.Function, seed: int) -> list[str]:
     """The names of some wrong versions that the test must fail, by chance."""
     exercise = run.course.of_test_file(item.path)
     assert exercise is not None
     name = session.test_name(item)
-    known = [v.name for v in Bank(run.course, exercise).versions() if name in v.fails]
-    return random.Random(f"{seed} {item.nodeid}").sample(known, min(CANARIES, len(known)))
+    known = [v for v in Bank(run.course, exercise).versions() if name in v.fails]
+    random.Random(f"{seed} {item.nodeid}").shuffle(known)
+    # A wrong version that fails a test with parameters need not fail it with each of them.
+    fail = (v for v in known if not hasattr(item, "callspec") or _fails(run, item, v))
+    return [v.name for v in itertools.islice(fail, CANARIES)]
+
+
+def _fails(run: session.Run, item: pytest.Function, version: WrongVersion) -> bool:
+    return run._call_with(item, version.exercise, version, CANARY_SECONDS).verdict.failed
 
 
 def read(head: Mapping[str, Any], wanted: list[str]) -> tuple[Finding, list[str]]:
@@ -95,25 +107,53 @@ class _Inside:
             self.finding = {k: record[k] for k in ("verdict", "message", "where", "calls")}
 
 
+def files(
+    run: session.Run, exercise: Exercise, test: Path, answer: Mapping[str, Path]
+) -> dict[str, str]:
+    """A course that holds one exercise, with its answer: all that the worker gets to see.
+
+    Args:
+        run: the session of the judge.
+        exercise: the exercise.
+        test: its test file.
+        answer: the learner's files, by `chapter/name`.
+    """
+    course = run.course
+    wrong = Bank(course, exercise).file
+    solutions: dict[str, Path] = {}
+    for known in (exercise, *needed_solutions(wrong, course)):
+        source = run.reference(known)
+        solutions |= needed(source, source)
+    paths = {
+        "pyproject.toml": course.root / "pyproject.toml",
+        f"tests/{exercise.chapter}/{test.name}": test,
+        f"tests/{exercise.chapter}/{wrong.name}": wrong,
+        f"exercises/{exercise.path.as_posix()}": course.exercises_dir / exercise.path,
+        **{f"solutions/{key}.py": path for key, path in solutions.items()},
+        **{f"answers/{key}.py": path for key, path in answer.items()},
+    }
+    return {name: base64.b64encode(path.read_bytes()).decode() for name, path in paths.items()}
+
+
 def main(wire: Wire, job: Mapping[str, Any]) -> None:
     """Run one test in this worker, and send what came out.
 
     Args:
         wire: to the judge.
-        job: `root`, `tree` (how messages call it), `files` (what is in it), `test` (a node id),
-            `canaries`, `own`.
+        job: `files` (see `files`), `chapter`, `test` (file and name), `canaries`, `own`, `tree`
+            (how messages call the folder of the answer).
     """
     os.environ[grade.GUARD] = os.devnull
-    tree = Path("tree").resolve()
-    for key, (_, data) in job["files"].items():
-        file = tree / f"{key}.py"
+    root = Path("course").resolve()
+    for name, data in job["files"].items():
+        file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(base64.b64decode(data))
+    os.chdir(root)
     plugin = _Inside(list(job["canaries"]), random.Random(job["test"]))
-    args = [job["test"], f"--answers={tree}", "--grade", "-q", "--color=no"]
-    args += ["-c", str(Path(job["root"], "pyproject.toml")), f"--rootdir={job['root']}"]
-    args += ["-p", "no:xdist", "-p", "no:cacheprovider", f"--basetemp={os.getcwd()}/pytest"]
+    args = [f"tests/{job['chapter']}/{job['test']}", "--answers=answers", "--grade", "-q"]
+    args += ["--color=no", "-p", "no:xdist", "-p", "no:cacheprovider", f"--basetemp={root}/pytest"]
     args += ["--own"] if job["own"] else []
     pytest.main(args, plugins=[plugin])
-    finding = json.loads(json.dumps(plugin.finding).replace(str(tree), job["tree"]))
-    wire.send({"finding": finding, "canaries": plugin.verdicts}, [])
+    text = json.dumps(plugin.finding).replace(str(root / "answers"), job["tree"])
+    wire.send({"finding": json.loads(text), "canaries": plugin.verdicts}, [])

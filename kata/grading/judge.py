@@ -1,7 +1,8 @@
 """The process that grades one submission: it runs the graded tests, and the learner's code nowhere.
 
-It is a pytest session whose `answer` is a proxy: see kata.grading.peer. Each test has a worker of
-its own, which is forked when the test first asks for a name, and killed when the test ends.
+It is a pytest session whose `answer` is a proxy: see kata.grading.peer. Each exercise has a worker,
+which is forked when a test first asks for a name and executes the learner's file anew for each
+test. A test that is hidden, or shares a folder with the answer, has one of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 import re
 import select
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -27,13 +29,15 @@ import pytest
 from kata import grade, session
 from kata.answer import Answer, MissingName, Unusable
 from kata.course import Exercise
+from kata.files import remove_folder
 from kata.grading import inside, sandbox, zygote
+from kata.grading.libc import prctl
 from kata.grading.model import Graded, Protection
 from kata.grading.needs import libraries, needed
 from kata.grading.peer import Peer
 from kata.grading.wire import Wire, WireError
 from kata.load import Source
-from kata.verdict import Judged, Verdict
+from kata.verdict import Finding, Judged, Verdict
 
 TRACE_SECONDS = 1.0
 MEMORY_BYTES = 12 << 30  # what a worker sends ends a test, not the machine
@@ -71,6 +75,7 @@ class Workers:
         self.protections: list[Protection] = []
         self.imports: list[str] = []
         self.known: set[str] = set()
+        self._of_exercise: tuple[str, Worker] | None = None
 
     def new(
         self,
@@ -95,6 +100,24 @@ class Workers:
             "loopback": loopback,
         }
         return Worker(self, job, start | {"seed": self._seed})
+
+    def of_exercise(self, name: str, start: dict[str, Any]) -> Worker:
+        """The worker that an exercise has already, told to begin anew, or a new one."""
+        if self._of_exercise is not None:
+            known, worker = self._of_exercise
+            if known == name and worker.peer.is_in_step:
+                worker.restart(start | {"op": "start", "seed": self._seed})
+                return worker
+            self.end()
+        worker = self.new(start)
+        self._of_exercise = name, worker
+        return worker
+
+    def end(self) -> None:
+        """End the worker that an exercise has."""
+        if self._of_exercise is not None:
+            self._of_exercise[1].end()
+            self._of_exercise = None
 
     def ask(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> dict[str, Any]:
         """Send a request to the zygote and wait for its reply."""
@@ -129,6 +152,11 @@ class Worker:
             workers.protections += [Protection(**p) for p in head["protections"]]
         self.peer = Peer(self.wire, is_judge=True)
 
+    def restart(self, start: dict[str, Any]) -> None:
+        """Begin another test with it."""
+        self.wire.send(start, [])
+        self.peer = Peer(self.wire, is_judge=True)
+
     def line(self) -> tuple[str, int] | None:
         """The innermost line that it is executing, where it can be had."""
         self._workers.ask({"do": "trace", "pid": self.pid})
@@ -147,7 +175,7 @@ class Worker:
         self._workers.ask({"do": "end", "pid": self.pid})
         self.wire.close()
         os.close(self._trace)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_folder(self._scratch)
 
 
 def _start(source: Source, files: Mapping[str, Path]) -> dict[str, Any]:
@@ -169,17 +197,25 @@ class RemoteAnswer(Answer):
         source: the exercise's file.
         reference: the solution, which says what the worker may import.
         folder: one that the test and the answer share, or None.
+        alone: whether no other test may use the same worker.
         keep: whether changes of a test's own lists and tensors come back.
     """
 
     def __init__(
-        self, workers: Workers, source: Source, reference: Source, folder: Path | None, keep: bool
+        self,
+        workers: Workers,
+        source: Source,
+        reference: Source,
+        folder: Path | None,
+        alone: bool,
+        keep: bool,
     ) -> None:
         super().__init__(None, record=False)  # type: ignore[arg-type]
         self._kata_source = source
         self._kata_files = needed(source, reference)
         self._kata_workers = workers
         self._kata_folder = folder
+        self._kata_alone = alone or folder is not None or not keep
         self._kata_keep = keep
         self._kata_worker: Worker | None = None
         self._kata_before: Path | None = None
@@ -215,7 +251,10 @@ class RemoteAnswer(Answer):
             shutil.copytree(folder, self._kata_before, dirs_exist_ok=True)
         start = _start(self._kata_source, files)
         try:
-            worker = self._kata_workers.new(start, writable=[folder] if folder else [])
+            if self._kata_alone:
+                worker = self._kata_workers.new(start, writable=[folder] if folder else [])
+            else:
+                worker = self._kata_workers.of_exercise(exercise.slug, start)
         except WireError as error:
             raise Unusable(error) from None
         tree = self._kata_source.tree
@@ -235,11 +274,14 @@ class RemoteAnswer(Answer):
         if self._kata_worker is not None:
             # The next workers are forked with these imported, which can take seconds.
             self._kata_workers.known |= self._kata_worker.peer.libraries
-            self._kata_worker.end()
+            if self._kata_alone:
+                self._kata_worker.end()
+            elif not self._kata_worker.peer.is_in_step:
+                self._kata_workers.end()
             self._kata_worker = None
         if self._kata_before is not None and self._kata_folder is not None:
             # Nothing that the answer wrote may be read by what runs in this process next.
-            shutil.rmtree(self._kata_folder)
+            remove_folder(self._kata_folder)
             shutil.move(self._kata_before, self._kata_folder)
             self._kata_before = None
 
@@ -292,7 +334,9 @@ class Judge:
     ) -> RemoteAnswer:
         reference = self._run.reference(exercise)
         source = reference if solution else self._run.source(exercise)
-        return RemoteAnswer(self.workers, source, reference, item.stash[FOLDER], keep)
+        is_hidden = not item.path.is_relative_to(self._run.course.tests_dir)
+        alone = is_hidden or item.get_closest_marker(inside.MARK) is not None
+        return RemoteAnswer(self.workers, source, reference, item.stash[FOLDER], alone, keep)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
@@ -324,21 +368,19 @@ class Judge:
         """Let the worker run a test that is marked so, and believe it as far as it can be."""
         __tracebackhide__ = True
         exercise = self._run.course.of_test_file(pyfuncitem.path)
-        mark = pyfuncitem.get_closest_marker("in_worker")
+        mark = pyfuncitem.get_closest_marker(inside.MARK)
         if exercise is None or mark is None:
             return None
         loopback = bool(mark.kwargs.get("loopback"))
         names = inside.canaries(self._run, pyfuncitem, self.job["seed"])
-        root, tree = self._run.course.root, self._run.tree
-        test = f"{pyfuncitem.path}::{pyfuncitem.name}"
-        job = {"root": str(root), "tree": str(tree), "test": test, "canaries": names}
+        test = f"{pyfuncitem.path.name}::{pyfuncitem.name}"
         answer: RemoteAnswer = pyfuncitem.funcargs["answer"]  # type: ignore[assignment]
-        files = _start(self._run.source(exercise), answer._kata_files)["texts"]
-        start = {"inside": job | {"own": self.job["own"], "files": files}}
+        files = inside.files(self._run, exercise, pyfuncitem.path, answer._kata_files)
+        job = {"files": files, "chapter": exercise.chapter, "test": test, "canaries": names}
+        start = {"inside": job | {"tree": str(self._run.tree), "own": self.job["own"]}}
         try:
-            readable = [root, pyfuncitem.path.parent]
-            worker = self.workers.new(start, readable, loopback=loopback)
-            answer._kata_worker = worker
+            worker = self.workers.new(start, loopback=loopback)
+            answer._kata_worker = worker  # which is ended with the answer
             if loopback and worker.no_loopback:
                 pytest.skip(f"not run: no network of its own ({worker.no_loopback})")
             finding, passed = inside.read(worker.wire.receive()[0], names)
@@ -349,6 +391,7 @@ class Judge:
                 f"{exercise.number}: the worker says that a wrong version passes "
                 f"`{pyfuncitem.name}` ({', '.join(passed)}); see what the answer does"
             )
+            raise Judged(Finding(Verdict.CRASH, inside.TAMPERED))
         if finding.verdict is not Verdict.PASS:
             raise Judged(finding)
         return True
@@ -384,6 +427,7 @@ class Judge:
 
     def pytest_sessionfinish(self) -> None:
         """Keep the last word."""
+        self.workers.end()
         self.keep()
 
     def keep(self) -> None:
@@ -422,6 +466,8 @@ def main(job: Mapping[str, Any], station: socket.socket, workers: socket.socket)
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for fd in (1, 2):
         os.dup2(log, fd)
+    if sys.platform == "linux":
+        prctl(1, signal.SIGKILL)  # it ends with the process that has forked it
     os.chdir(job["root"])
     os.environ["TMPDIR"] = tempfile.tempdir = job["place"]
     if sys.platform == "linux":
@@ -438,11 +484,13 @@ def main(job: Mapping[str, Any], station: socket.socket, workers: socket.socket)
     tell = lambda slug, verdict: zygote.send(station, {"exercise": slug, "verdict": verdict})  # noqa: E731
     judge = Judge(job, supply, tell)
     args = [*job["tests"], f"--answers={job['tree']}", "--grade", "-q", "--color=no"]
-    args += ["-p", "no:xdist", "-p", "no:cacheprovider", "--capture=fd"]
+    # Without the plugin that collects all garbage at the end, to hear of what nobody waits for.
+    args += ["-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
     args += ["--own"] if job["own"] else []
     args += [f"--timeout={job['seconds']}"] if job["seconds"] else []
-    with tempfile.TemporaryDirectory(prefix="judge-", dir=place) as folder:
-        code = pytest.main([*args, f"--basetemp={folder}/pytest"], plugins=[judge])
+    # The station removes the place, with what answers have put there.
+    args += [f"--basetemp={place}/pytest", "-o", "tmp_path_retention_policy=all"]
+    code = pytest.main(args, plugins=[judge])
     supply.protections.append(protected)
     new = [n for n in sys.modules if n not in before and n.split(".")[0] in LIBRARIES]
     for i in range(0, len(new), 500):  # the next judge is forked with these imported

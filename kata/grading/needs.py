@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+from kata.course import Course, Exercise
 from kata.load import Source
 
 NOT_LIBRARIES = ("__future__", "kata", "solutions", "exercises", "tests")
@@ -64,14 +65,27 @@ def _imports(path: Path, chapter: str) -> Iterator[tuple[str, str]]:
             yield from ((parts[0], alias.name) for alias in node.names)
 
 
+def needed_solutions(wrong: Path, course: Course) -> list[Exercise]:
+    """The exercises whose solutions a file of wrong versions imports."""
+    names = {
+        tuple(node.module.split(".")[1:])
+        for node in ast.walk(ast.parse(wrong.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("solutions.")
+        if node.module
+    }
+    return [e for e in course.exercises if (e.chapter, e.name) in names]
+
+
 @cache
 def libraries(path: Path) -> tuple[str, ...]:
     """What a trusted file imports from libraries, at its top or inside of a function.
 
     `transformers:GPT2Config` is a name of a module, which may be loaded at the first use only.
     """
-    found: dict[str, None] = {}
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    text = path.read_bytes()
+    # What torch imports, for two seconds, in the first step of a process's first optimizer.
+    found: dict[str, None] = {"torch._dynamo": None} if b"optim" in text else {}
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name: None for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

@@ -8,12 +8,10 @@ nothing, lets the worker call and read only what a test handed over, and checks 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import copy
 import inspect
 import itertools
-import sys
 import threading
 import weakref
 from collections import deque
@@ -21,20 +19,32 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from kata.answer import Unusable
-from kata.grading import proxies
+from kata.grading import modes, proxies
 from kata.grading.errors import error_from_wire, error_to_wire
-from kata.grading.sharing import Containers, Tensors, structure
-from kata.grading.values import Decoder, Encoder, put_part
-from kata.grading.wire import Closed, Wire, WireError, tensor_from_wire, tensor_to_wire
-from kata.load import PREFIX
+from kata.grading.graphs import Graphs, Kind, kind_of
+from kata.grading.rights import is_ours, may
+from kata.grading.sharing import Containers, Sources, Tensors, structure
+from kata.grading.values import Decoder, Encoder, put_part, take_part
+from kata.grading.wire import (
+    Body,
+    Closed,
+    Unsendable,
+    Wire,
+    WireError,
+    reading,
+    tensor_from_wire,
+    tensor_to_wire,
+)
+from kata.text import brief
 from kata.verdict import ELSEWHERE
 
 DEEPEST_CALLS = 100
+MOST_OBJECTS = 100_000  # that the other side may name
+MOST_MODULES = 10_000  # of the other side
+MOST_ERRORS = 100
 Record = Callable[[Callable[..., Any], str, bool], Callable[..., Any]]
 
 
@@ -45,6 +55,19 @@ class Peer:
         wire: the connection to the other side.
         is_judge: whether this is the side that believes nothing.
         trees: the folders of learner code: errors name the line in them.
+
+    Attributes:
+        prefix: what the keys of what this side shares begin with.
+        tensors: the tensors that both sides have.
+        containers: the same of lists, dictionaries and sets, while a call is under way.
+        sources: the same of sources of random numbers.
+        graphs: what leads to the results that this side has handed over.
+        record: gets a call into the other side, how it is written, and whether it is a read.
+        keep_changes: whether what the other side changes in place is changed here.
+        files: those whose lines an error may name.
+        changed_arguments: whether it has changed something that came from here.
+        libraries: the modules of the classes that were sent.
+        answer: what gives a name of the learner's file, on the worker's side.
     """
 
     def __init__(self, wire: Wire, is_judge: bool, trees: list[Path] | None = None) -> None:
@@ -52,16 +75,20 @@ class Peer:
         self.prefix = "j" if is_judge else "w"
         self.tensors = Tensors(self.prefix)
         self.containers = Containers(self.prefix)
+        self.sources = Sources()
+        self.graphs = Graphs(self)
         self.record: Record | None = None
         self.keep_changes = True
-        self.files: frozenset[str] = frozenset()  # those whose lines an error may name
-        self.libraries: set[str] = set()  # modules of the classes that were sent
+        self.files: frozenset[str] = frozenset()
         self.changed_arguments = False
+        self.libraries: set[str] = set()
         self.answer: Callable[[str], Any] | None = None
         self._wire = wire
         self._trees = trees or []
         self._lock = threading.RLock()
         self._depth = 0
+        self._waiting = 0
+        self._is_believed = True
         self._numbers = itertools.count(1)
         self._exports: dict[int, Any] = {}
         self._export_numbers: dict[int, int] = {}
@@ -71,12 +98,8 @@ class Peer:
         self._modules = weakref.WeakKeyDictionary()
         self._kept: list[nn.Module] = []
         self._counting: list[tuple[Any, dict[str, Any]]] = []
-        self._graphs: dict[int, tuple[list[Tensor], list[Tensor], list[Tensor]]] = {}
         self._free: deque[tuple[str, int]] = deque()
-        self._generators: dict[int, tuple[torch.Generator, bytes]] = {}
-        self._rng = b""
         self._own_errors: dict[int, BaseException] = {}
-        self._other_errors: dict[int, int] = {}
 
     # ------------------------------------------------------------------------- what tests use
 
@@ -100,12 +123,31 @@ class Peer:
         __tracebackhide__ = True
         return self.request("get", on=number, name=name, label=label)
 
+    def gradients(
+        self, number: int, grads: list[Tensor | None], kinds: list[Kind]
+    ) -> list[Tensor | None]:
+        """The gradients of what a result of the other side depends on.
+
+        Args:
+            number: of the result's graph.
+            grads: the gradient of each result.
+            kinds: what each of the gradients that come back must be.
+        """
+        found: list[Tensor | None] = self.request("backward", [*grads], on=number)
+        with self._believing(), reading():
+            for grad, kind in zip(found, kinds, strict=True):
+                if grad is not None and kind_of(grad) != kind:
+                    raise WireError("a gradient of another kind")
+        return found
+
     # ------------------------------------------------------------------------------ exporting
 
     def export(self, x: Any) -> int:
         """A number by which the other side may name this object."""
         number = self._export_numbers.get(id(x))
         if number is None:
+            if len(self._exports) >= MOST_OBJECTS:
+                raise WireError(f"the other side holds more than {MOST_OBJECTS} objects")
             number = next(self._numbers)
             self._exports[number] = x
             self._export_numbers[id(x)] = number
@@ -122,7 +164,7 @@ class Peer:
     def exported(self, number: Any) -> Any:
         """The object of this side that the other one names."""
         if type(number) is not int or number not in self._exports:
-            raise WireError(f"no object {str(number)[:20]}")
+            raise WireError(f"no object {brief(number)}")
         return self._exports[number]
 
     def adopt(self, number: int, make: Callable[[], Any]) -> Any:
@@ -133,11 +175,17 @@ class Peer:
         if found is None:
             found = make()
             self._adopted[number] = found
-            weakref.finalize(found, self._free.append, ("object", number)).atexit = False
+            weakref.finalize(found, self.forget, "object", number).atexit = False
         return found
 
+    def forget(self, kind: str, number: int) -> None:
+        """Tell the other side, with the next message, what is needed here no more."""
+        self._free.append((kind, number))
+
     def adopt_module(self, number: int, module: nn.Module) -> None:
-        """The same for a module."""
+        """The same as `adopt` for a module."""
+        if self._adopted.get(number) is not None or len(self._kept) >= MOST_MODULES:
+            raise WireError(f"a second module {number}, or too many of them")
         self.adopt(number, lambda: module)
         self._kept.append(module)  # the other side may name it again without describing it
         self._adopted_numbers[id(module)] = number
@@ -155,122 +203,87 @@ class Peer:
         """From now on changes of its mode and of its parts cross with the next message."""
         self._modules[module] = module.training, structure(module)
 
-    def _number_of(self, module: nn.Module) -> tuple[str, int]:
-        adopted = self._adopted_numbers.get(id(module))
-        return ("yours", adopted) if adopted is not None else ("mine", self.export(module))
-
-    # ---------------------------------------------------------------------------- generators
-
-    def generator_to_wire(self, x: torch.Generator) -> dict[str, Any]:
-        """A source of random numbers: its draws on the other side count here too."""
-        number, state = self.export(x), x.get_state().numpy().tobytes()
-        self._generators[number] = x, state
-        device = x.device.type
-        return {"k": "generator", "id": number, "device": device, "v": _b64(state)}
-
-    def generator_from_wire(self, x: dict[str, Any]) -> torch.Generator:
-        """The twin of a generator of the other side."""
-        if self.is_judge:
-            raise WireError("a generator of the worker")
-        number = -x["id"]
-        if number not in self._generators:
-            self._generators[number] = torch.Generator(x["device"]), b""
-        twin, _ = self._generators[number]
-        state = base64.b64decode(x["v"])
-        twin.set_state(_bytes(state))
-        self._generators[number] = twin, state
-        return twin
-
     # -------------------------------------------------------------------------- being in step
 
     def _news(self, encoder: Encoder) -> dict[str, Any]:
         """All that has changed here since the last message."""
-        news: dict[str, Any] = {}
-        tensors = []
-        for key, changes in self.tensors.changes():
-            shown: dict[str, Any] = {"t": key}
-            for name, value in changes.items():
-                is_tensor = isinstance(value, Tensor)
-                shown[name] = tensor_to_wire(value, encoder.body) if is_tensor else value
-            tensors.append(shown)
-        modules = []
-        for module, (training, parts) in list(self._modules.items()):
-            now = structure(module)
-            if training == module.training and _same_parts(now, parts):
-                continue
-            changed = [
-                [n, encoder._whole(p)] for n, p in now.items() if parts.get(n, parts) is not p
-            ]
-            self._modules[module] = module.training, now
-            side, number = self._number_of(module)
-            modules.append(
-                {
-                    "of": side,
-                    "id": number,
-                    "training": module.training,
-                    "parts": changed,
-                    "gone": [n for n in parts if n not in now],
-                }
-            )
-        lists = [[key, encoder.content(x)] for key, x in self.containers.changed()]
-        generators = []
-        for number, (generator, before) in self._generators.items():
-            state = generator.get_state().numpy().tobytes()
-            if state != before:
-                self._generators[number] = generator, state
-                generators.append([-number, _b64(state)])
-        rng = torch.get_rng_state().numpy().tobytes()
-        if rng != self._rng:
-            self._rng = rng
-            news["rng"] = _b64(rng)
         free: list[list[Any]] = [["tensor", key] for key in self.tensors.let_go()]
         while self._free:
             free.append([*self._free.popleft()])
-        for name, value in (
-            ("tensors", tensors),
-            ("modules", modules),
-            ("lists", lists),
-            ("generators", generators),
-            ("free", free),
-        ):
-            if value:
-                news[name] = value
-        return news
+        news = {
+            "tensors": [self._changed_tensor(*x, encoder) for x in self.tensors.changes()],
+            "modules": [*self._changed_modules(encoder)],
+            "lists": [[key, encoder.content(x)] for key, x in self.containers.changed()],
+            "sources": self.sources.changes(),
+            "free": free,
+        }
+        return {name: value for name, value in news.items() if value}
 
-    def _learn(self, news: Any, body: memoryview, decoder: Decoder) -> None:
-        """Bring this side's copies into step."""
-        if not isinstance(news, dict):
-            raise WireError("no news")
+    @staticmethod
+    def _changed_tensor(key: str, changes: dict[str, Any], encoder: Encoder) -> dict[str, Any]:
+        shown: dict[str, Any] = {"t": key}
+        for name, value in changes.items():
+            is_tensor = isinstance(value, Tensor)
+            shown[name] = tensor_to_wire(value, encoder.body) if is_tensor else value
+        return shown
+
+    def _changed_modules(self, encoder: Encoder) -> Iterator[dict[str, Any]]:
+        for module, (training, parts) in list(self._modules.items()):
+            now = structure(module)
+            changed = {n: p for n, p in now.items() if n not in parts or parts[n] is not p}
+            gone = [n for n in parts if n not in now]
+            if training == module.training and not changed and not gone:
+                continue
+            self._modules[module] = module.training, now
+            adopted = self._adopted_numbers.get(id(module))
+            yield {
+                "of": "mine" if adopted is None else "yours",
+                "id": self.export(module) if adopted is None else adopted,
+                "training": module.training,
+                "parts": encoder.parts(changed),
+                "gone": gone,
+            }
+
+    def _learn(self, message: dict[str, Any], decoder: Decoder, body: Body) -> None:
+        """Bring this side's copies into step; the order is that in which one needs the other."""
+        news = message["news"]
+        for shown in message["new"]:
+            decoder.adopt(shown)
         for shown in news.get("tensors", []):
-            self._learn_tensor(shown, body)
+            self._learn_tensor(shown, decoder, body)
+        decoder.outs = self.graphs.connected(message.get("graph"), body)
         for shown in news.get("modules", []):
             self._learn_module(shown, decoder)
         for key, node in news.get("lists", []):
             content = decoder.value(node)
-            mine = isinstance(key, str) and key.startswith(self.prefix)
-            if self.is_judge and mine:
-                self.changed_arguments = True
-            if self.keep_changes or not mine:
+            if self._takes_changes(key.startswith(self.prefix)):
                 self.containers.replace(key, content)
-        for number, text in news.get("generators", []):
-            if number not in self._generators:
-                raise WireError("no such generator")
-            generator, state = self._generators[number][0], base64.b64decode(text)
-            generator.set_state(_bytes(state))
-            self._generators[number] = generator, state
-        if "rng" in news:
-            self._rng = base64.b64decode(news["rng"])
-            torch.set_rng_state(_bytes(self._rng))
+            else:
+                decoder.refused["list", key] = content
+        for number, state in news.get("sources", []):
+            self.sources.accept(number, state)
+        drop: dict[str, Callable[[Any], None]] = {
+            "tensor": self.tensors.drop,
+            "object": self._drop,
+            "graph": self.graphs.drop,
+        }
         for kind, number in news.get("free", []):
-            if kind == "tensor":
-                self.tensors.drop(str(number))
-            elif kind == "object" and number in self._exports:
-                self._export_numbers.pop(id(self._exports.pop(number)), None)
-            elif kind == "graph":
-                self._graphs.pop(number, None)
+            drop[kind](number)
 
-    def _learn_tensor(self, shown: dict[str, Any], body: memoryview) -> None:
-        found = self.tensors.get(str(shown.get("t")))
+    def _drop(self, number: int) -> None:
+        if number in self._exports:
+            self._export_numbers.pop(id(self._exports.pop(number)), None)
+
+    def _takes_changes(self, mine: bool) -> bool:
+        """Whether what the other side has changed is changed here too.
+
+        The judge notes that something of a test's was changed: it has to pass without that.
+        """
+        self.changed_arguments |= self.is_judge and mine
+        return self.keep_changes or not mine
+
+    def _learn_tensor(self, shown: dict[str, Any], decoder: Decoder, body: Body) -> None:
+        found = self.tensors.get(shown["t"])
         if found is None:
             return  # it has gone meanwhile
         entry, tensor = found
@@ -281,11 +294,11 @@ class Peer:
                 changes[name] = None if value is None else tensor_from_wire(value, body)
         if "requires_grad" in shown:
             changes["requires_grad"] = bool(shown["requires_grad"])
-        if self.is_judge and entry.is_mine and not isinstance(tensor, nn.Parameter):
-            self.changed_arguments |= "data" in changes
-            if not self.keep_changes and "data" in changes:
-                entry.data = changes.pop("data")  # the next message puts the old values back there
-        entry.accept(tensor, changes)
+        mine = entry.is_mine and not isinstance(tensor, nn.Parameter)
+        if "data" in changes and not self._takes_changes(mine):
+            entry.data = changes.pop("data")  # the next message puts the old values back there
+            decoder.refused["tensor", shown["t"]] = entry.data.clone()
+        self.tensors.accept(entry, tensor, changes)
 
     def _learn_module(self, shown: dict[str, Any], decoder: Decoder) -> None:
         number, mine = shown["id"], shown["of"] == "yours"
@@ -295,9 +308,7 @@ class Peer:
         for part, node in shown["parts"]:
             put_part(module, part, decoder.value(node))
         for part in shown["gone"]:
-            kind, _, name = str(part).partition(" ")
-            if kind in ("parameter", "buffer", "module"):
-                vars(module)[f"_{kind}s"].pop(name, None)
+            take_part(module, part)
         vars(module)["training"] = bool(shown["training"])
         self.remember_module(module)
 
@@ -307,176 +318,209 @@ class Peer:
         """Ask the other side for something, and answer its own questions until it has replied.
 
         Raises:
-            WireError: it does not keep to the protocol, or is gone.
-            BaseException: what it raised.
+            Unusable: on the judge's side: the worker does not keep to the protocol, or is gone.
+            WireError: the same on the worker's side.
+            BaseException: what the other side raised.
         """
         __tracebackhide__ = True
-        with self._lock, _without_modes() as watches:
-            self._depth += 1
-            try:
-                return self._request(operation, values or [], head, watches)
-            except WireError as error:
-                if self.is_judge:  # nothing that a test may take for an error of the exercise
-                    raise Unusable(error) from None
+        with self._lock, modes.uncounted() as watches, self._believing(), self._one_deeper():
+            return self._request(operation, values or [], head, watches)
+
+    @contextlib.contextmanager
+    def _believing(self) -> Iterator[None]:
+        """The judge's end of belief is nothing that a test may take for an error it asks for."""
+        try:
+            yield
+        except (WireError, Unsendable) as error:
+            self._is_believed = False
+            if not self.is_judge:
                 raise
-            finally:
-                self._depth -= 1
+            ended = ChildProcessError("the process that ran the answer has ended")
+            raise Unusable(ended if isinstance(error, Closed) else error) from None
+
+    @contextlib.contextmanager
+    def _one_deeper(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            if self._depth > DEEPEST_CALLS:
+                raise WireError("calls into each other are nested too deeply")
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._own_errors.clear()
 
     def _request(
         self, operation: str, values: list[Any], head: dict[str, Any], watches: list[Any]
     ) -> Any:
         __tracebackhide__ = True
-        if self._depth > DEEPEST_CALLS:
-            raise WireError("calls into each other are nested too deeply")
         encoder = Encoder(self, share=True)
-        news = self._news(encoder)
-        message = head | {
-            "op": operation,
-            "values": [encoder.value(x) for x in values],
-            "news": news,
-            "grad": torch.is_grad_enabled(),
-            "cast": _autocast(),
-            "device": str(device) if (device := _default_device()) else None,
-            "watch": bool(watches),
-            "watched": [w.counts() for w in watches[:1]],
-        }
+        message = head | modes.modes_to_wire() | {"op": operation, "news": self._news(encoder)}
+        message["values"] = [encoder.value(x) for x in values]
+        message["watch"] = bool(watches)
+        message["watched"] = [w.counts() for w in watches[:1]]
+        message["new"] = encoder.new
         counting, self._counting = self._counting, [(w, w.counts()) for w in watches]
         try:
-            with torch.device("cpu") if device else contextlib.nullcontext():
+            with modes.no_default_device():
+                self._waiting += 1
                 self._wire.send(message, encoder.body)
                 while True:
                     reply, body = self._wire.receive()
                     if reply.get("op") in ("return", "raise"):
+                        self._waiting -= 1  # not when a time limit or an error gets here first
                         return self._taken(reply, body, head)
                     self._serve(reply, body)
         finally:
             self._counting = counting
             self.containers.release(encoder.containers)
+            self.tensors.withdraw(encoder.lent)
 
-    def _taken(self, reply: dict[str, Any], body: memoryview, head: dict[str, Any]) -> Any:
+    def _taken(self, reply: dict[str, Any], body: Body, head: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        try:
+        with reading():
             value = self._read(reply, body, head)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise WireError(f"not a reply: {error}") from None
         if reply["op"] == "raise":
             raise value
         if reply.get("property") and self.record is not None:
             return self.record(lambda: value, str(head.get("label")), True)()
         return value
 
-    def _read(self, reply: dict[str, Any], body: memoryview, head: dict[str, Any]) -> Any:
+    def _read(self, reply: dict[str, Any], body: Body, head: dict[str, Any]) -> Any:
         decoder = Decoder(self, body)
-        self._learn(reply.get("news"), body, decoder)
+        self._learn(reply, decoder, body)
         self._count(reply)
         if reply["op"] == "raise":
-            return self._known_error(reply.get("error"))
+            return self._known_error(reply["error"])
         if reply.get("method"):
             return proxies.method(self.adopted(head["on"]), head["name"])
-        decoder.outs = self._connected(reply.get("graph"), body)
-        return decoder.value(reply.get("value"))
+        return decoder.value(reply["value"])
 
     def _count(self, message: dict[str, Any]) -> None:
         """What the other side has counted so far, on top of what was counted here before."""
-        for counts in _a_list(message.get("watched"))[:1]:
+        for counts in message["watched"][:1]:
             for watch, before in self._counting:
                 watch.set_counts(before, counts)
 
-    def _known_error(self, shown: Any) -> BaseException:
-        if isinstance(shown, dict) and shown.get("own") in self._own_errors:
-            return self._own_errors[shown["own"]]  # it was raised here, and went through there
+    def _known_error(self, shown: dict[str, Any]) -> BaseException:
+        own = self._own_errors.get(shown.get("own", 0))
+        if own is not None:
+            return own  # it was raised here, and went through there
         error = error_from_wire(shown)
         place = getattr(error, ELSEWHERE, None)
         if place is not None and place[0] not in self.files:  # it would be read from the disk
             setattr(error, ELSEWHERE, None)
-        if isinstance(shown, dict) and type(shown.get("number")) is int:
-            vars(error)["__kata_number__"] = shown["number"]
-        for mark in ("stub", "unusable"):
-            if isinstance(shown, dict) and shown.get(mark):
-                vars(error)[f"__kata_{mark}__"] = True
+        for mark in ("number", "stub", "unusable"):
+            if shown.get(mark):
+                vars(error)[f"__kata_{mark}__"] = shown[mark]
         return error
 
     # ------------------------------------------------------------------------------- replies
 
-    def serve_forever(self) -> None:
-        """Answer requests until the other side is gone."""
+    @property
+    def is_in_step(self) -> bool:
+        """Whether the other side waits for a request, and has kept to the protocol until now."""
+        return self._waiting == 0 and self._is_believed
+
+    def serve(self) -> dict[str, Any] | None:
+        """Answer requests until one that starts another test, which is returned.
+
+        Returns None when the other side is gone.
+        """
         with contextlib.suppress(Closed):
             while True:
-                self._serve(*self._wire.receive())
+                head, body = self._wire.receive()
+                if head.get("op") == "start":
+                    return head
+                self._serve(head, body)
+        return None
 
-    def _serve(self, head: dict[str, Any], body: memoryview) -> None:
-        self._depth += 1
+    def _serve(self, head: dict[str, Any], body: Body) -> None:
         decoder = Decoder(self, body)
-        # A test's callback may raise what Ctrl-C raises; nothing else gets past a judge's test.
-        caught = (Exception, KeyboardInterrupt) if self.is_judge else BaseException
-        # Of an optimizer's groups, say: what the answer changes in them has to come back.
-        share = head.get("op") == "get" and not self._is_ours(head.get("on"))
-        encoder = Encoder(self, share, is_reply=True)
         try:
-            if self._depth > DEEPEST_CALLS:
-                raise WireError("calls into each other are nested too deeply")
-            self._count(head)
-            self._learn(head.get("news"), body, decoder)
-            values = [decoder.value(x) for x in _a_list(head.get("values"))]
-            with _counted(bool(head.get("watch"))) as watched:
-                try:
-                    with _as_there(head):
-                        result = self._do(head, values)
-                    reply = {"op": "return"} | self._shown(head, result, encoder)
-                except WireError:
-                    raise
-                except caught as error:
-                    encoder = Encoder(self, False, is_reply=True)
-                    reply = {"op": "raise", "error": self._raised(error)}
-            reply["watched"] = [w.counts() for w in watched]
-            with _without_modes():
+            with self._one_deeper():
+                with reading():
+                    self._count(head)
+                    self._learn(head, decoder, body)
+                    values = [decoder.value(x) for x in head["values"]]
+                    encoder = Encoder(self, self._shares(head), is_reply=True)
+                with modes.counted(bool(head.get("watch"))) as watched:
+                    reply = self._outcome(head, values, encoder)
+                reply["watched"] = [w.counts() for w in watched]
                 reply["news"] = self._news(encoder)
-            self._wire.send(reply, encoder.body)
+                if encoder.outs:
+                    reply["graph"] = self.graphs.offer(encoder.outs, encoder.body)
+                reply["new"] = encoder.new
+                self._send(reply, encoder.body)
         finally:
             self.containers.release(decoder.containers)
-            self._depth -= 1
 
-    def _is_ours(self, number: Any) -> bool:
-        return self.is_judge and is_ours(type(self._exports.get(number)))
+    def _shares(self, head: dict[str, Any]) -> bool:
+        """Whether changes of a list that is read here come back: an optimizer's groups, say."""
+        if head.get("op") != "get":
+            return False
+        return not self.is_judge or not is_ours(type(self.exported(head["on"])))
+
+    def _send(self, reply: dict[str, Any], body: list[bytes]) -> None:
+        try:
+            self._wire.send(reply, body)
+        except Unsendable as error:
+            self._wire.send(self._raised(error) | {"watched": [], "news": {}, "new": []}, [])
+
+    def _outcome(self, head: dict[str, Any], values: list[Any], encoder: Encoder) -> dict[str, Any]:
+        """Do what the other side asks for, and say what came out."""
+        # A test's callback may raise what Ctrl-C raises; nothing else gets past a judge's test.
+        caught = (Exception, KeyboardInterrupt) if self.is_judge else BaseException
+        try:
+            with modes.as_there(head):
+                result = self._do(head, values)
+            with modes.uncounted():
+                return self._shown(head, result, encoder)
+        except WireError:
+            raise
+        except caught as error:
+            return self._raised(error)
 
     def _raised(self, error: BaseException) -> dict[str, Any]:
         if isinstance(error, Unusable):
-            return error_to_wire(error.error, self._trees) | {"unusable": True}
-        number = getattr(error, "__kata_number__", None)
-        if type(number) is int:
-            return {"own": number}
+            shown = error_to_wire(error.error, self._trees) | {"unusable": True}
+            return {"op": "raise", "error": shown}
+        shown = error_to_wire(error, self._trees)
+        theirs = BaseException.__getattribute__(error, "__dict__").get("__kata_number__")
+        if type(theirs) is int:
+            return {"op": "raise", "error": shown | {"own": theirs}}
         number = next(self._numbers)
-        self._own_errors[number] = error
-        return error_to_wire(error, self._trees) | {"number": number}
+        self._own_errors[number] = error  # it may come back while this call is under way
+        if len(self._own_errors) > MOST_ERRORS:
+            del self._own_errors[next(iter(self._own_errors))]
+        return {"op": "raise", "error": shown | {"number": number}}
 
     def _shown(self, head: dict[str, Any], result: Any, encoder: Encoder) -> dict[str, Any]:
-        if head["op"] == "get" and isinstance(result, _Method):
-            return {"method": True}
-        with _without_modes():
-            shown: dict[str, Any] = {"value": encoder.value(result)}
-            if encoder.outs:
-                shown["graph"] = self._offer_graph(encoder)
+        if isinstance(result, _Method):
+            return {"op": "return", "method": True}
+        shown = {"op": "return", "value": encoder.value(result)}
         if head["op"] == "get":
-            owner = self.exported(head["on"])
-            of = inspect.getattr_static(type(owner), head["name"], None)
+            owner = type(self.exported(head["on"]))
+            of = inspect.getattr_static(owner, head["name"], None)
             shown["property"] = isinstance(of, property)
         return shown
 
     def _do(self, head: dict[str, Any], values: list[Any]) -> Any:
         operation = head.get("op")
         if operation == "backward":
-            return self._backward(head, values)
+            return self.graphs.backward(head.get("on"), values)
         if operation == "attribute" and self.answer is not None:
-            return self.answer(str(head["name"]))
+            return self.answer(head["name"])
         target, name = self.exported(head.get("on")), str(head.get("name", ""))
         if self.is_judge and not may(operation, target, name):
             raise AttributeError(f"{type(target).__name__} has no {name!r} for an answer")
+        if (operation == "set" or name == "__setitem__") and not self._takes_changes(mine=True):
+            return None
         if operation == "call":
-            count = len(_a_list(head.get("keywords")))
-            positional = values[: len(values) - count]
-            keywords = dict(zip(head["keywords"], values[len(values) - count :], strict=True))
+            keywords = head.get("keywords", [])
+            count = len(values) - len(keywords)
             function = target if name in ("", "__call__") else getattr(target, name)
-            return function(*positional, **keywords)
+            return function(*values[:count], **dict(zip(keywords, values[count:], strict=True)))
         if operation == "get":
             value = getattr(target, name)
             is_method = inspect.isroutine(value) and getattr(value, "__self__", None) is target
@@ -485,257 +529,8 @@ class Peer:
             return setattr(target, name, values[0])
         if operation == "copy":
             return copy.deepcopy(target)
-        raise WireError(f"no operation {str(operation)[:40]!r}")
-
-    # ------------------------------------------------------------------------------ gradients
-
-    def _offer_graph(self, encoder: Encoder) -> dict[str, Any]:
-        inputs: list[Tensor] = []
-        own: list[Tensor] = []
-        for leaf in _leaves(encoder.outs):
-            key = self.tensors.key(leaf)
-            (own if key is None else inputs).append(leaf)
-        number = next(self._numbers)
-        self._graphs[number] = encoder.outs, inputs, own
-        outs = [tensor_to_wire(x, encoder.body) for x in encoder.outs]
-        # Tensors that are passed on and are no leaves here are connected by their twins.
-        return {"id": number, "outs": outs, "inputs": [self.tensors.key(x) for x in inputs]}
-
-    def _connected(self, graph: Any, body: memoryview) -> list[Tensor]:
-        if not graph:
-            return []
-        outs = [tensor_from_wire(x, body) for x in graph["outs"]]
-        inputs = []
-        for key in graph["inputs"]:
-            found = self.tensors.get(str(key))
-            if found is None or not found[1].requires_grad:
-                raise WireError("a result depends on a tensor that is not there")
-            inputs.append(found[1])
-        if any(not x.is_floating_point() and not x.is_complex() for x in outs):
-            raise WireError("a result cannot have a gradient")
-        end = torch.zeros((), requires_grad=True)  # so that it has one even without inputs
-        with torch.enable_grad():
-            arguments = (self, graph["id"], len(outs), *outs, *inputs, end)
-            return list(_Across.apply(*arguments))  # type: ignore[no-untyped-call]
-
-    def backward(self, number: int, grads: tuple[Tensor | None, ...]) -> list[Tensor | None]:
-        """The gradients of the inputs of a call that ran on the other side."""
-        return list(self.request("backward", list(grads), on=number))
-
-    def forget_graph(self, number: int) -> None:
-        """A result's graph is needed no more."""
-        self._free.append(("graph", number))
-
-    def _backward(self, head: dict[str, Any], values: list[Any]) -> list[Tensor | None]:
-        if head.get("on") not in self._graphs:
-            raise WireError("no such graph")
-        outs, inputs, own = self._graphs[head["on"]]
-        used = [(out, grad) for out, grad in zip(outs, values, strict=True) if grad is not None]
-        if any(not isinstance(g, Tensor) or g.shape != out.shape for out, g in used):
-            raise WireError("a gradient of another shape")
-        if not used or not inputs + own:
-            return [None] * len(inputs)
-        grads = torch.autograd.grad(
-            [out for out, _ in used],
-            inputs + own,
-            [grad for _, grad in used],
-            retain_graph=True,
-            allow_unused=True,
-        )
-        for leaf, grad in zip(own, grads[len(inputs) :], strict=True):
-            if grad is not None:
-                leaf.grad = grad if leaf.grad is None else leaf.grad + grad
-        return list(grads[: len(inputs)])
+        raise WireError(f"no operation {brief(operation)}")
 
 
 class _Method:
     """Stands for a method in a reply."""
-
-
-class _Token:
-    """Lives as long as the graph of a result."""
-
-
-class _Across(torch.autograd.Function):
-    """Results of the other side, connected to the tensors of this side that they depend on."""
-
-    @staticmethod
-    def forward(ctx: Any, peer: Peer, number: int, count: int, *tensors: Tensor) -> Any:
-        ctx.peer, ctx.number, ctx.count = peer, number, count
-        ctx.kinds = [(x.shape, x.dtype, x.device.type) for x in tensors[count:-1]]
-        ctx.token = _Token()
-        weakref.finalize(ctx.token, peer.forget_graph, number).atexit = False
-        ctx.set_materialize_grads(False)
-        return tuple(x.clone() for x in tensors[:count])
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        found = ctx.peer.backward(ctx.number, grads)
-        if len(found) != len(ctx.kinds):
-            raise WireError("another number of gradients")
-        for grad, (shape, dtype, device) in zip(found, ctx.kinds, strict=True):
-            wrong = grad is not None and (
-                not isinstance(grad, Tensor)
-                or (grad.shape, grad.dtype, grad.device.type) != (shape, dtype, device)
-            )
-            if wrong:
-                raise WireError("a gradient of another kind")
-        return (None, None, None, *[None] * ctx.count, *found, None)
-
-
-def _leaves(outs: list[Tensor]) -> list[Tensor]:
-    """The leaves that require a gradient and that these results depend on."""
-    found: dict[int, Tensor] = {}
-    waiting, seen = [x.grad_fn for x in outs], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if leaf is not None:
-            found[id(leaf)] = leaf
-        waiting += [following for following, _ in node.next_functions]
-    return list(found.values())
-
-
-# ---------------------------------------------------------------------------- what a worker may
-
-LIBRARY_NAMES = {
-    "torch.optim.optimizer.Optimizer": (
-        "step zero_grad state_dict load_state_dict param_groups state defaults add_param_group"
-    ),
-    "torch.optim.lr_scheduler.LRScheduler": (
-        "step get_last_lr state_dict load_state_dict last_epoch base_lrs"
-    ),
-    "torch.amp.grad_scaler.GradScaler": (
-        "scale unscale_ step update get_scale is_enabled state_dict load_state_dict"
-    ),
-}
-
-
-def may(operation: Any, target: Any, name: str) -> bool:
-    """Whether an answer may do this to an object that a test handed over.
-
-    It may call a function and a module, and read and call the public names that a class of a test
-    or of the course defines; of a module also plain values, such as `model.n_layers`. Other
-    attributes of an object stay hidden: the double of a model, say, knows what it will answer.
-    What a library defines (`save_pretrained`, say) is out of reach, but for a few names of
-    optimizers. Nothing can be set.
-    """
-    if name and name not in proxies.SPECIAL and (name.startswith("_") or not name.isidentifier()):
-        return False
-    if operation == "copy":
-        return isinstance(target, nn.Module)
-    if operation not in ("call", "get"):
-        return False
-    if operation == "call" and name in ("", "__call__"):
-        return True
-    for cls in type(target).__mro__:
-        known = LIBRARY_NAMES.get(f"{cls.__module__}.{cls.__qualname__}", "")
-        if name in known.split():
-            return True
-    if isinstance(target, type) or inspect.isroutine(target):
-        return False
-    if name in proxies.SPECIAL:
-        return operation == "call" and hasattr(type(target), name)
-    owners = [cls for cls in type(target).__mro__ if name in vars(cls)]
-    if owners:
-        return is_ours(owners[0])
-    if not isinstance(target, nn.Module) or not is_ours(type(target)):
-        return False
-    return not isinstance(vars(target).get(name, []), (list, dict, set, Tensor))
-
-
-def is_ours(cls: type) -> bool:
-    """Whether a class is one of the course or of a test, not of a library."""
-    root = cls.__module__.split(".")[0]
-    file = str(getattr(sys.modules.get(root), "__file__", None) or "")
-    return (
-        root in ("kata", "solutions")
-        or root.startswith(PREFIX)
-        or (
-            root not in sys.stdlib_module_names
-            and root != "builtins"
-            and "site-packages" not in file
-            and not _is_installed(root)
-        )
-    )
-
-
-def _is_installed(root: str) -> bool:
-    places = getattr(sys.modules.get(root), "__path__", [])
-    return any("site-packages" in str(place) for place in places)
-
-
-# ---------------------------------------------------------------------------------- small ones
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _bytes(data: bytes) -> Tensor:
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
-
-
-def _a_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise WireError("not a list")
-    return value
-
-
-def _same_parts(now: dict[str, object], before: dict[str, object]) -> bool:
-    return len(now) == len(before) and all(before.get(n, now) is p for n, p in now.items())
-
-
-def _autocast() -> list[str] | None:
-    for device in ("cpu", "cuda", "mps"):
-        if torch.is_autocast_enabled(device):
-            return [device, str(torch.get_autocast_dtype(device)).removeprefix("torch.")]
-    return None
-
-
-def _default_device() -> torch.device | None:
-    device = torch.get_default_device()
-    return None if device.type == "cpu" else device
-
-
-@contextlib.contextmanager
-def _as_there(head: dict[str, Any]) -> Iterator[None]:
-    """With the modes of torch in which the other side asks."""
-    device = torch.device(str(head["device"])) if head.get("device") else contextlib.nullcontext()
-    with torch.set_grad_enabled(bool(head.get("grad", True))), _cast(head.get("cast")), device:
-        yield
-
-
-def _cast(shown: Any) -> contextlib.AbstractContextManager[Any]:
-    if not isinstance(shown, list):
-        return contextlib.nullcontext()
-    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(str(shown[1]), torch.float32)
-    return torch.autocast(str(shown[0]), dtype=dtype)
-
-
-@contextlib.contextmanager
-def _without_modes() -> Iterator[list[Any]]:
-    """Keep what crosses the wire out of the counts of a `Watch`, and give these back."""
-    active = [m for m in _get_current_dispatch_mode_stack() if type(m).__name__ == "Watch"]
-    if not active:
-        yield []
-        return
-    with _disable_current_modes():
-        yield active
-
-
-@contextlib.contextmanager
-def _counted(wanted: bool) -> Iterator[list[Any]]:
-    if not wanted:
-        yield []
-        return
-    from kata.tensors import Watch
-
-    with Watch() as watch:
-        yield [watch]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -17,6 +18,9 @@ SPECIAL = (
     *("__call__", "__len__", "__getitem__", "__setitem__", "__contains__"),
     *("__iter__", "__next__", "__enter__", "__exit__"),
 )
+# What a test may use of an object in the worker. An answer's own `in` would say yes to everything,
+# and its own `with` could swallow what a failed assert raises.
+OF_ANSWERS = tuple(n for n in SPECIAL if n not in ("__contains__", "__enter__", "__exit__"))
 
 
 class Remote:
@@ -77,8 +81,13 @@ def function(peer: Peer, number: int, name: str) -> Callable[..., Any]:
 
 
 @functools.lru_cache(maxsize=500)
-def instance_class(name: str, special: frozenset[str]) -> type[Remote]:
-    """A class of proxies whose objects have these special methods."""
+def instance_class(
+    name: str, special: frozenset[str], fields: tuple[str, ...] = ()
+) -> type[Remote]:
+    """A class of proxies whose objects have these special methods.
+
+    With `fields` it counts as a dataclass, whose fields are read from the other side.
+    """
 
     def passed_on(special_name: str) -> Callable[..., Any]:
         def call(self: Any, *args: Any) -> Any:
@@ -99,6 +108,9 @@ def instance_class(name: str, special: frozenset[str]) -> type[Remote]:
         members["__iter__"] = _itself
     if "__len__" not in special:
         members["__bool__"] = lambda self: True
+    if fields:  # made by a class that has them, without what `==` and `repr` would be
+        known = vars(make_dataclass("Fields", fields))
+        members["__dataclass_fields__"] = known["__dataclass_fields__"]
     return type(name, (Remote,), members)
 
 
@@ -154,8 +166,9 @@ class RemoteModule(nn.Module):
     def __len__(self) -> int:
         return len(self._modules)
 
-    def __getitem__(self, index: int) -> Any:
-        return list(self._modules.values())[index]
+    def __getitem__(self, index: int | str) -> Any:
+        children = self._modules
+        return children[index] if isinstance(index, str) else list(children.values())[index]
 
     def __repr__(self) -> str:
         return f"<{vars(self)['_remote'][2]}>"

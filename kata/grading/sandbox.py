@@ -412,6 +412,7 @@ def own_network() -> None:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(probe, get_flags, request))[1]
         fcntl.ioctl(probe, set_flags, struct.pack("16sh14x", b"lo", flags | up))
+    seccomp.install_internet_only()
 
 
 def _own_mounts() -> bool:

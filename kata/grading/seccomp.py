@@ -238,13 +238,36 @@ def install(off: Collection[str] = ()) -> None:
     Raises:
         OSError: the kernel does not offer it, or there is no table for this machine.
     """
-    if set(NAMES) <= set(off):
-        return
-    no_new_privs()
+    if not set(NAMES) <= set(off):
+        machine = _machine()
+        _install(machine, program(machine, os.getpid(), off))
+
+
+def install_internet_only() -> None:
+    """From now on sockets are of the internet only: no namespace holds those that are files.
+
+    Raises:
+        OSError: as `install`.
+    """
+    machine = _machine()
+    audit, _, column = _MACHINES[machine]
+    number = _numbers("socket 41 198", column)["socket"]
+    start = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, audit), *_return(_ERRNO | errno.ENOSYS)]
+    start.append((_LOAD, 0, 0, 0))
+    # IPv4, IPv6, and what lists the interfaces.
+    internet = _entry(number, [*_test(When(0, (2, 10, 16))), *_return(_ALLOW)])
+    _install(machine, _packed(start, internet, _return(_ALLOW)))
+
+
+def _machine() -> str:
     machine = os.uname().machine
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no table of system calls for {machine}")
-    code = program(machine, os.getpid(), off)
+    return machine
+
+
+def _install(machine: str, code: bytes) -> None:
+    no_new_privs()
     filters = ctypes.create_string_buffer(code, len(code))
     fprog = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(filters))
     call("syscall", _MACHINES[machine][1], 1, 0, fprog)  # SECCOMP_SET_MODE_FILTER

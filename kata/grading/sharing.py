@@ -7,7 +7,9 @@ function may change its arguments in place, and the other side sees it when the 
 
 from __future__ import annotations
 
+import base64
 import itertools
+import struct
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,8 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kata.grading.wire import WireError, bits
+from kata.text import brief
+
 Container = list[Any] | dict[Any, Any] | set[Any]
 MOST_CONTAINERS = 5000
+MOST_BYTES = 4 << 30  # of the other side's tensors: a worker may have no more memory than that
 
 
 @dataclass
@@ -43,14 +49,12 @@ class Shared:
         """What has changed since the last message, by the names of the attributes."""
         changes: dict[str, Any] = {}
         if not same(tensor.detach(), self.data):
-            self.data = copied(tensor)
-            changes["data"] = self.data
+            self.data = changes["data"] = copied(tensor)
         grad = tensor.grad if tensor.is_leaf else None
         if (grad is None) != (self.grad is None) or (
             grad is not None and self.grad is not None and not same(grad.detach(), self.grad)
         ):
-            self.grad = None if grad is None else copied(grad)
-            changes["grad"] = self.grad
+            self.grad = changes["grad"] = None if grad is None else copied(grad)
         if tensor.is_leaf and tensor.requires_grad != self.requires_grad:
             self.requires_grad = changes["requires_grad"] = tensor.requires_grad
         return changes
@@ -77,6 +81,13 @@ class Shared:
             self.requires_grad = changes["requires_grad"]
             tensor.requires_grad_(self.requires_grad)
 
+    def size(self) -> int:
+        """The bytes in memory of what this side holds for the other one, with the copies here."""
+        if self.is_mine:
+            return 0
+        held = [x for x in (self.data, self.grad) if x is not None and not x.is_meta]
+        return sum(2 * x.nbytes for x in held)
+
 
 def copied(tensor: Tensor) -> Tensor:
     """The values of now, whatever happens to the tensor later."""
@@ -94,8 +105,7 @@ def same(a: Tensor, b: Tensor) -> bool:
         return False
     if a.is_meta or a.numel() == 0:
         return True
-    flat_a, flat_b = (x.resolve_conj().resolve_neg().contiguous().reshape(-1) for x in (a, b))
-    return torch.equal(flat_a.view(torch.uint8), flat_b.view(torch.uint8))
+    return torch.equal(bits(a), bits(b))
 
 
 class Tensors:
@@ -111,6 +121,7 @@ class Tensors:
         self._table: dict[str, Shared] = {}
         self._keys: dict[int, str] = {}
         self._gone: deque[str] = deque()
+        self._held = 0
 
     def key(self, tensor: Tensor) -> str | None:
         """The key of a tensor that is shared already."""
@@ -122,7 +133,8 @@ class Tensors:
         number = id(tensor)
 
         def forget(_: object) -> None:
-            if self._keys.pop(number, None) is not None:
+            if self._keys.get(number) == key:
+                del self._keys[number]
                 self._gone.append(key)
 
         self._add(key, tensor, weakref.ref(tensor, forget), is_mine=True)
@@ -130,6 +142,8 @@ class Tensors:
 
     def adopt(self, key: str, tensor: Tensor) -> None:
         """Hold the twin of a tensor of the other side until that side lets it go."""
+        if key in self._table:
+            raise WireError(f"a second tensor {key!r}")
         self._add(key, tensor, lambda: tensor, is_mine=False)
 
     def _add(
@@ -138,15 +152,34 @@ class Tensors:
         grad = tensor.grad if tensor.is_leaf else None
         held = None if grad is None else copied(grad)
         # Of one that is not a leaf, only its own graph says whether it requires a gradient.
-        flag = tensor.requires_grad
-        self._table[key] = Shared(get, is_mine, copied(tensor), held, flag)
+        entry = Shared(get, is_mine, copied(tensor), held, tensor.requires_grad)
+        self._hold(entry.size())
+        self._table[key] = entry
         self._keys[id(tensor)] = key
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > MOST_BYTES:
+            raise WireError(f"the other side shares more than {MOST_BYTES} bytes of tensors")
 
     def get(self, key: str) -> tuple[Shared, Tensor] | None:
         """One entry, and its tensor."""
         entry = self._table.get(key)
         tensor = entry.get() if entry else None
         return (entry, tensor) if entry and tensor is not None else None
+
+    def known(self, key: str) -> Tensor:
+        """The tensor of an entry that must be there."""
+        found = self.get(key)
+        if found is None:
+            raise WireError(f"no tensor {brief(key)}")
+        return found[1]
+
+    def accept(self, entry: Shared, tensor: Tensor, changes: dict[str, Any]) -> None:
+        """Make one equal to what the other side has sent."""
+        before = entry.size()
+        entry.accept(tensor, changes)
+        self._hold(entry.size() - before)
 
     def changes(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What has changed here since the last message."""
@@ -155,12 +188,24 @@ class Tensors:
             if tensor is not None and (changes := entry.differs(tensor)):
                 yield key, changes
 
+    def withdraw(self, keys: list[str]) -> None:
+        """Share these of this side no more."""
+        for key in keys:
+            entry = self._table.pop(key, None)
+            tensor = entry.get() if entry else None
+            if entry is not None:
+                self._held -= entry.size()
+            if tensor is not None:
+                self._keys.pop(id(tensor), None)
+                self._gone.append(key)
+
     def let_go(self) -> list[str]:
         """The keys of this side's tensors that nobody holds any more; they are forgotten."""
         keys = []
         while self._gone:
             keys.append(self._gone.popleft())
-            self._table.pop(keys[-1], None)
+            entry = self._table.pop(keys[-1], None)
+            self._held -= entry.size() if entry else 0
         return keys
 
     def drop(self, key: str) -> None:
@@ -168,8 +213,9 @@ class Tensors:
         entry = self._table.get(key)
         if entry is None or entry.is_mine:
             return
-        tensor = entry.get()
         del self._table[key]
+        self._held -= entry.size()
+        tensor = entry.get()
         if tensor is not None:
             self._keys.pop(id(tensor), None)
 
@@ -197,9 +243,10 @@ class Containers:
 
     def put(self, key: str, container: Container) -> None:
         """Share one under this key, with the content that it has now."""
-        if len(self._table) < 2 * MOST_CONTAINERS:
-            self._table[key] = container, _content(container)
-            self._keys[id(container)] = key
+        if key in self._table or len(self._table) >= 2 * MOST_CONTAINERS:
+            raise WireError(f"a second container {key!r}, or too many of them")
+        self._table[key] = container, _content(container)
+        self._keys[id(container)] = key
 
     def get(self, key: str) -> Container | None:
         """The one with this key."""
@@ -225,6 +272,9 @@ class Containers:
             for name in [n for n in container if n not in content]:
                 del container[name]
             container.update(content)
+            if [*container] != [*content]:
+                for name in content:
+                    container[name] = container.pop(name)
         elif isinstance(container, set) and isinstance(content, set):
             for item in container - content:
                 container.discard(item)
@@ -260,3 +310,78 @@ def structure(module: nn.Module) -> dict[str, object]:
     ):
         parts |= {f"{kind} {name}": member for name, member in members.items()}
     return parts
+
+
+# ------------------------------------------------------------------------------ random numbers
+
+
+class Sources:
+    """The sources of random numbers that both sides have; number 0 is torch's global one.
+
+    A draw on one side counts on the other, too. Only the judge adds to them.
+    """
+
+    def __init__(self) -> None:
+        self._table = {0: (torch.default_generator, b"")}
+        self._numbers = {id(torch.default_generator): 0}
+
+    def number(self, generator: torch.Generator) -> int | None:
+        """The number of one that both sides have."""
+        return self._numbers.get(id(generator))
+
+    def offer(self, generator: torch.Generator) -> dict[str, Any]:
+        """Share one of this side, and describe it."""
+        number = len(self._table)
+        self._put(number, generator, _state_of(generator))
+        device = generator.device.type
+        return {"id": number, "device": device, "state": _text(_state_of(generator))}
+
+    def adopt(self, shown: dict[str, Any]) -> None:
+        """Make the twin of what `offer` has described."""
+        generator = torch.Generator(shown["device"])
+        self._put(shown["id"], generator, _set(generator, shown["state"]))
+
+    def _put(self, number: int, generator: torch.Generator, state: bytes) -> None:
+        self._table[number] = generator, state
+        self._numbers[id(generator)] = number
+
+    def get(self, number: int) -> torch.Generator:
+        """The one with this number."""
+        return self._table[number][0]
+
+    def changes(self) -> list[list[Any]]:
+        """The number and the state of each that was drawn from since the last message."""
+        found: list[list[Any]] = []
+        for number, (generator, before) in self._table.items():
+            state = _state_of(generator)
+            if state != before:
+                self._table[number] = generator, state
+                found.append([number, _text(state)])
+        return found
+
+    def accept(self, number: int, text: str) -> None:
+        """Bring one into the state that the other side has sent."""
+        generator = self.get(number)
+        self._table[number] = generator, _set(generator, text)
+
+
+def _state_of(generator: torch.Generator) -> bytes:
+    return generator.get_state().numpy().tobytes()
+
+
+def _text(state: bytes) -> str:
+    return base64.b64encode(state).decode()
+
+
+def _set(generator: torch.Generator, text: str) -> bytes:
+    state = base64.b64decode(text)
+    if generator.device.type == "cpu":
+        _, left, _, place = _TWISTER.unpack_from(state)
+        # Two numbers in it belong together. torch does not check it, and would read elsewhere.
+        if left + place != 625 and (left, place) != (1, 0):
+            raise WireError("an impossible state of a random number generator")
+    generator.set_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
+    return state
+
+
+_TWISTER = struct.Struct("=QiiQ")  # seed, numbers left, whether it is seeded, place in the table

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from kata.course import Course, Exercise
+from kata.files import remove_folder
 from kata.grading import sandbox, zygote
 from kata.grading.model import Graded, Submission
 from kata.grading.needs import libraries
@@ -26,15 +26,11 @@ from kata.verdict import Verdict
 
 START_SECONDS = 180.0
 SILENCE_SECONDS = 900.0  # a judge that says nothing for so long is stuck: one test ends in 120
-FOR_JUDGES = (
-    "pytest",
-    "pytest_timeout",
-    "hypothesis",
-    "numpy",
-    "kata.plugin",
-    "kata.grading.judge",
-)
-FOR_WORKERS = ("pytest", "pytest_timeout", "hypothesis", "kata.plugin", "kata.grading.worker")
+# torch imports the last one, for the better part of a second, in the first backward pass.
+FOR_BOTH: tuple[str, ...] = ("pytest", "pytest_timeout", "hypothesis", "kata.plugin")
+FOR_BOTH += ("torch.fx.experimental.symbolic_shapes",)
+FOR_JUDGES = (*FOR_BOTH, "kata.grading.judge")
+FOR_WORKERS = (*FOR_BOTH, "kata.grading.worker")
 
 
 @dataclass(frozen=True)
@@ -152,6 +148,8 @@ class Station:
         while left:
             self._judge(job, left, on_exercise)
             graded = _read(file)
+            if self._workers.poll() is not None:
+                raise StationError("the process that forks the workers is gone")
             if graded.complete:
                 break
             # The judge has died. What it was at is lost, the rest gets a new one.
@@ -179,6 +177,8 @@ class Station:
     ) -> None:
         """Let one judge live, from the fork to its end."""
         tests = self._tests(exercises)
+        if not tests:
+            raise StationError(f"no test file for {', '.join(map(str, exercises))}")
         needed = sorted({name for test in tests for name in libraries(Path(test))})
         place = tempfile.mkdtemp(dir=self._place)
         job = job | {"tests": tests, "import": [*self._seen, *needed], "place": place}
@@ -189,7 +189,7 @@ class Station:
             self._listen(number, on_exercise)
         finally:
             self._quiet(self._to_workers, {"do": "end all"})
-            shutil.rmtree(place, ignore_errors=True)
+            remove_folder(Path(place))
 
     def _listen(self, number: int, on_exercise: Callable[[str, str], None]) -> None:
         pid = None
@@ -233,7 +233,7 @@ class Station:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        shutil.rmtree(self._place, ignore_errors=True)
+        remove_folder(self._place)
 
 
 def _read(file: Path) -> Graded:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import collections
+import dataclasses
+import functools
 import inspect
 import io
 import math
 import pickle
-import sys
+import re
 import types
 from collections.abc import Callable
 from pathlib import Path, PurePath
@@ -19,15 +21,20 @@ import torch
 from torch import Tensor, nn
 
 from kata.grading import proxies
+from kata.grading.rights import is_library
 from kata.grading.sharing import structure
 from kata.grading.wire import (
     DEEPEST,
     DTYPES,
+    MOST_VALUES,
+    Body,
+    Unsendable,
     WireError,
     tensor_from_wire,
     tensor_to_wire,
 )
 from kata.load import PREFIX
+from kata.text import brief
 
 if TYPE_CHECKING:
     from kata.grading.peer import Peer
@@ -38,7 +45,8 @@ MAPPINGS: dict[str, Callable[..., Any]] = {
     "Counter": collections.Counter,
     "OrderedDict": collections.OrderedDict,
 }
-MOST_NODES = 5_000_000
+MOST_FIELDS = 255
+ARRAYS = re.compile(r"[<>|][biufc]\d{1,2}")
 # Their state changes with every call, and both sides have to see it: they stay where they are.
 STATEFUL = (
     torch.optim.Optimizer,
@@ -55,25 +63,41 @@ class Encoder:
         peer: the side that sends.
         share: whether changes in place shall cross later: of arguments, and of attributes.
         is_reply: whether tensors stay connected to the graph of the call that made them.
+
+    Attributes:
+        body: the bytes behind the head.
+        new: the tensors that are shared from this message on.
+        outs: the results that are connected to a graph.
+        containers: the keys of the containers that are shared from this message on.
+        lent: those of tensors that nobody learns from and no module holds: a test may have
+            thousands, so that they are shared while a call is under way only.
     """
 
     def __init__(self, peer: Peer, share: bool, is_reply: bool = False) -> None:
         self._peer = peer
         self._share = share
         self._is_reply = is_reply
+        self._values = 0
         self.body: list[bytes] = []
+        self.new: list[dict[str, Any]] = []
         self.outs: list[Tensor] = []
         self.containers: list[str] = []
+        self.lent: list[str] = []
         self.libraries = peer.libraries
 
     def value(self, x: Any, depth: int = 0) -> Any:
-        """One value as JSON; tensors append to `body`."""
+        """One value as JSON; tensors append to `body`.
+
+        Raises:
+            Unsendable: it is nested too deeply, or holds too many values.
+        """
         kind = type(x)
         if kind in SCALARS:
             return x
-        if depth > DEEPEST:
-            raise WireError("a value is nested too deeply to be sent")
-        if kind in (list, dict, set) or (kind.__name__ in MAPPINGS and kind in MAPPINGS.values()):
+        self._values += 1
+        if depth > DEEPEST or self._values > MOST_VALUES:
+            raise Unsendable("a value is nested too deeply, or too large, to be sent")
+        if kind in (list, set) or MAPPINGS.get(kind.__name__) is kind:
             return self._container(x, depth)
         if kind is tuple:
             return {"k": "tuple", "v": [self.value(y, depth + 1) for y in x]}
@@ -97,7 +121,7 @@ class Encoder:
 
     def _container(self, x: Any, depth: int) -> Any:
         known = self._peer.containers.key(x)
-        if known is not None and self._share:
+        if known is not None:
             return {"k": "same", "c": known}
         key = None
         if self._share and type(x) in (list, dict, set):
@@ -124,18 +148,26 @@ class Encoder:
         if str(x.dtype).removeprefix("torch.") not in DTYPES:
             return self._handle(x, "object")
         known = self._peer.tensors.key(x)
-        if known is not None:
-            return {"k": "shared", "t": known}
-        if self._is_reply and x.requires_grad and not x.is_leaf:
+        if known is None and self._is_reply and x.requires_grad and not x.is_leaf:
             self.outs.append(x)
             return {"k": "out", "i": len(self.outs) - 1}
-        shown = {"k": "tensor", "v": tensor_to_wire(x, self.body), "requires": x.requires_grad}
-        if self._share or (x.requires_grad and x.is_leaf):
-            shown["t"] = self._peer.tensors.offer(x)
-            shown["parameter"] = isinstance(x, nn.Parameter)
-            if x.is_leaf and x.grad is not None:
-                shown["grad"] = tensor_to_wire(x.grad, self.body)
-        return shown
+        if known is None and (self._share or x.requires_grad):
+            known = self._offered(x)
+        if known is not None:
+            return {"k": "shared", "t": known}
+        return {"k": "tensor", "v": tensor_to_wire(x, self.body)}
+
+    def _offered(self, x: Tensor) -> str:
+        """Share a tensor. It is described once, before everything that may depend on it."""
+        shown = tensor_to_wire(x, self.body)
+        key = self._peer.tensors.offer(x)
+        shown |= {"t": key, "requires": x.requires_grad, "parameter": isinstance(x, nn.Parameter)}
+        if x.is_leaf and x.grad is not None:
+            shown["grad"] = tensor_to_wire(x.grad, self.body)
+        self.new.append(shown)
+        if not x.requires_grad:
+            self.lent.append(key)
+        return key
 
     def _array(self, x: Any) -> Any:
         if x.dtype.kind not in "biufc" or x.dtype.name == "float128":
@@ -157,25 +189,32 @@ class Encoder:
         known = self._peer.adopted_number(x)
         if known is not None:
             return {"k": "yours", "id": known}
-        if isinstance(x, torch.Generator):
-            return self._peer.generator_to_wire(x)
         if isinstance(x, nn.Module):
             return self._module(x)
+        if isinstance(x, torch.Generator):
+            return self._generator(x)
         if self._peer.is_judge and by_value(x):
             try:
                 return self._pickled(x)
             except Exception:  # an open file, a lambda inside of it
                 pass
-        if hasattr(type(x), "__next__"):
+        kind = "class" if inspect.isclass(x) else "function" if inspect.isroutine(x) else "object"
+        return self._handle(x, kind)
+
+    def _generator(self, x: torch.Generator) -> Any:
+        number = self._peer.sources.number(x)
+        if number is not None:
+            return {"k": "generator", "id": number}
+        if not self._peer.is_judge:
             return self._handle(x, "object")
-        if inspect.isroutine(x) or inspect.isclass(x):
-            return self._handle(x, "class" if inspect.isclass(x) else "function")
-        return self._handle(x, "object")
+        return {"k": "generator", "new": self._peer.sources.offer(x)}
 
     def _handle(self, x: Any, kind: str) -> Any:
         name = getattr(x, "__name__", None) if kind != "object" else type(x).__name__
         special = [n for n in proxies.SPECIAL if hasattr(type(x), n)] if kind == "object" else []
         shown = {"k": "handle", "id": self._peer.export(x), "of": kind, "special": special}
+        if kind == "object" and dataclasses.is_dataclass(x):
+            shown["fields"] = [field.name for field in dataclasses.fields(x)]
         return shown | {"name": name if isinstance(name, str) else "function"}
 
     def _module(self, x: nn.Module) -> Any:
@@ -195,7 +234,7 @@ class Encoder:
             "training": x.training,
             "overrides": sorted(own),
             "persistent": [n for n in x._buffers if n not in x._non_persistent_buffers_set],
-            "parts": [[n, self._whole(part)] for n, part in structure(x).items()],
+            "parts": self.parts(structure(x)),
         }
         if is_whole:
             shared = ("_parameters", "_buffers", "_modules")
@@ -205,13 +244,14 @@ class Encoder:
             shown["base"] = self._pickled(base)
         return shown
 
-    def _whole(self, part: Any) -> Any:
-        """A part of a module: always shared, whatever the message is."""
-        before, self._share = self._share, True
+    def parts(self, structure: dict[str, object]) -> list[list[Any]]:
+        """The parts of a module: always shared, whatever the message is."""
+        before, self._share, lent = self._share, True, len(self.lent)
         try:
-            return self.value(part)
+            return [[name, self.value(part)] for name, part in structure.items()]
         finally:
             self._share = before
+            del self.lent[lent:]
 
     def _pickled(self, x: Any) -> Any:
         buffer = io.BytesIO()
@@ -240,15 +280,19 @@ class _Pickler(pickle.Pickler):
 
 
 def by_value(x: Any) -> bool:
-    """Whether the other process knows the class or function: it is not a test's or the course's."""
+    """Whether a copy will do, of a class or function that the other process knows.
+
+    It knows none of a test's or the course's.
+    """
     if type(x) in SCALARS or isinstance(x, (list, tuple, dict, set, frozenset)):
         return type(x).__module__ in ("builtins", "collections", "torch")
-    if inspect.isroutine(x) and not inspect.isbuiltin(x):
+    if inspect.isroutine(x):
         owner = getattr(x, "__self__", None)
-        return _importable(x) if owner is None else False
-    if isinstance(x, STATEFUL):
+        is_bound = owner is not None and not isinstance(owner, (type, types.ModuleType))
+        return not is_bound and _importable(x)  # `written.append` has to reach the test's own list
+    if isinstance(x, STATEFUL) or hasattr(type(x), "__next__"):
         return False
-    return _importable(x if isinstance(x, type) or inspect.isroutine(x) else type(x))
+    return _importable(x if isinstance(x, type) else type(x))
 
 
 def _importable(x: Any) -> bool:
@@ -256,11 +300,7 @@ def _importable(x: Any) -> bool:
     root = module.split(".")[0]
     if root.startswith(PREFIX) or "<locals>" in getattr(x, "__qualname__", ""):
         return False
-    if root in sys.builtin_module_names or root in sys.stdlib_module_names:
-        return root != "__main__"
-    file = getattr(sys.modules.get(root), "__file__", None) or ""
-    path = getattr(sys.modules.get(root), "__path__", None) or [file]
-    return any("site-packages" in str(p) for p in path)
+    return is_library(root)
 
 
 def _definer(cls: type, name: str) -> type:
@@ -290,47 +330,32 @@ class Decoder:
     Args:
         peer: the side that receives.
         body: the bytes behind the head.
+
+    Attributes:
+        refused: changes that were not taken over: where what they are of comes back as a result,
+            it is a copy with these.
+        containers: the keys of the containers that are shared from this message on.
+        outs: the results that are connected to a graph.
     """
 
-    def __init__(self, peer: Peer, body: memoryview) -> None:
+    def __init__(self, peer: Peer, body: Body) -> None:
         self._peer = peer
         self._body = body
-        self._nodes = 0
-        self._used = 0
+        self.refused: dict[tuple[str, str], Any] = {}
         self.containers: list[str] = []
         self.outs: list[Tensor] = []
 
     def value(self, x: Any, depth: int = 0) -> Any:
-        """The value that a node stands for.
-
-        Raises:
-            WireError: it stands for none.
-        """
+        """The value that a node stands for. Where it stands for none, any Exception is raised."""
         if type(x) in SCALARS:
             return x
-        self._nodes += 1
-        if depth > DEEPEST or self._nodes > MOST_NODES:
-            raise WireError("a value is too large or nested too deeply")
+        if depth > DEEPEST:
+            raise WireError("a value is nested too deeply")
         if isinstance(x, list):
-            self._nodes += len(x)
             return [self.value(y, depth + 1) for y in x]
-        read = _READERS.get(x.get("k")) if isinstance(x, dict) else None
-        if read is None:
-            raise WireError(f"not a value: {str(x)[:200]}")
-        try:
-            return read(self, x, depth)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-        ) as error:
-            raise WireError(f"not a value ({error}): {str(x)[:200]}") from None
+        return _READERS[x["k"]](self, x, depth)
 
     def _items(self, x: Any, depth: int) -> list[Any]:
-        self._nodes += len(x["v"])
         return [self.value(y, depth + 1) for y in x["v"]]
 
     def _list(self, x: Any, depth: int) -> Any:
@@ -354,58 +379,46 @@ class Decoder:
         return content
 
     def _foreign(self, key: str) -> str:
-        if len(key) > 20 or key.startswith(self._peer.prefix):
-            raise WireError(f"{key!r} is no key of the other side")
+        if not isinstance(key, str) or len(key) > 20 or key.startswith(self._peer.prefix):
+            raise WireError(f"{brief(key)} is no key of the other side")
         return key
 
     def _same(self, x: Any, depth: int) -> Any:
-        found = self._peer.containers.get(x["c"])
+        found = self.refused.get(("list", x["c"]), self._peer.containers.get(x["c"]))
         if found is None:
-            raise WireError(f"no container {x['c']!r}")
+            raise WireError(f"no container {brief(x['c'])}")
         return found
 
-    def _tensor(self, x: Any, depth: int) -> Tensor:
-        self._used += int(x["v"].get("bytes", [0, 0])[1])
-        if self._used > len(self._body):
-            raise WireError("tensors that share their bytes")
-        tensor = tensor_from_wire(x["v"], self._body)
-        if x.get("parameter"):
+    def adopt(self, x: Any) -> None:
+        """Make the twin of a tensor that the other side shares from now on."""
+        tensor = tensor_from_wire(x, self._body)
+        if x["parameter"]:
             tensor = nn.Parameter(tensor, requires_grad=False)
-        if x.get("requires"):
-            tensor.requires_grad_()
+        tensor.requires_grad_(bool(x["requires"]))
         if "grad" in x:
             tensor.grad = tensor_from_wire(x["grad"], self._body)
-        if "t" in x:
-            self._peer.tensors.adopt(self._foreign(x["t"]), tensor)
-        return tensor
+        self._peer.tensors.adopt(self._foreign(x["t"]), tensor)
+
+    def _tensor(self, x: Any, depth: int) -> Tensor:
+        return tensor_from_wire(x["v"], self._body)
 
     def _shared(self, x: Any, depth: int) -> Tensor:
-        found = self._peer.tensors.get(x["t"])
-        if found is None:
-            raise WireError(f"no tensor {str(x['t'])[:20]!r}")
-        return found[1]
+        refused: Tensor | None = self.refused.get(("tensor", x["t"]))
+        return self._peer.tensors.known(x["t"]) if refused is None else refused
 
-    def _out(self, x: Any, depth: int) -> Tensor:
-        if type(x["i"]) is not int or x["i"] < 0:
-            raise WireError("no such output")
+    def _out(self, x: Any, depth: int) -> Any:
         return self.outs[x["i"]]
 
     def _array(self, x: Any, depth: int) -> Any:
-        dtype, shape = np.dtype(str(x["dtype"])), x["shape"]
-        start, length = x["bytes"]
-        sizes = [start, length, *shape]
-        if dtype.kind not in "biufc" or any(type(n) is not int or n < 0 for n in sizes):
-            raise WireError("not an array")
-        if start + length > len(self._body) or math.prod(shape) * dtype.itemsize != length:
-            raise WireError("an array of another size")
-        data = bytearray(self._body[start : start + length])
-        array = np.frombuffer(data, dtype=dtype).reshape(shape)
-        return array[()] if x.get("scalar") and not shape else array
+        if not ARRAYS.fullmatch(x["dtype"]):
+            raise WireError(f"an array of {brief(x['dtype'])}")
+        dtype, shape = np.dtype(x["dtype"]), x["shape"]
+        data = self._body.take(x["bytes"], math.prod(shape) * dtype.itemsize)
+        array = np.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+        return array[()] if x["scalar"] and not shape else array
 
     def _named(self, x: Any, depth: int) -> Any:
-        fields = [f for f in x["fields"] if isinstance(f, str)]
-        name = str(x["name"])
-        return collections.namedtuple(name, fields)(*self._items(x, depth))
+        return _named_tuple(x["name"], tuple(x["fields"]))(*self._items(x, depth))
 
     def _handle(self, x: Any, depth: int) -> Any:
         number, of = x["id"], x["of"]
@@ -414,16 +427,24 @@ class Decoder:
         if of == "module":
             return self._module(x, number, depth)
         name = _name(x["name"])
-        return self._peer.adopt(number, lambda: self._proxy(of, number, name, x["special"]))
+        return self._peer.adopt(number, lambda: self._proxy(x, number, name))
 
-    def _proxy(self, of: Any, number: int, name: str, special: list[str]) -> Any:
-        if of == "function":
+    def _proxy(self, x: dict[str, Any], number: int, name: str) -> Any:
+        if x["of"] == "function":
             return proxies.function(self._peer, number, name)
-        if of == "class":
+        if x["of"] == "class":
             return RemoteClass(self._peer, number, name)
-        known = frozenset(n for n in special if n in proxies.SPECIAL)
-        cls = proxies.instance_class(name, known)
+        allowed = proxies.OF_ANSWERS if self._peer.is_judge else proxies.SPECIAL
+        fields = tuple(f for f in x.get("fields", ()) if isinstance(f, str) and f.isidentifier())
+        cls = proxies.instance_class(name, frozenset(allowed) & frozenset(x["special"]), fields)
         return cls(self._peer, number, name)
+
+    def _generator(self, x: Any, depth: int) -> torch.Generator:
+        if "new" in x:
+            if self._peer.is_judge:
+                raise WireError("a source of random numbers of the worker")
+            self._peer.sources.adopt(x["new"])
+        return self._peer.sources.get(x["new"]["id"] if "new" in x else x["id"])
 
     def _module(self, x: Any, number: int, depth: int) -> Any:
         if x.get("again"):
@@ -486,13 +507,32 @@ def _set(items: list[Any]) -> set[Any]:
     return found
 
 
+@functools.lru_cache(maxsize=500)
+def _named_tuple(name: str, fields: tuple[str, ...]) -> Callable[..., Any]:
+    if len(fields) > MOST_FIELDS:
+        raise WireError(f"a named tuple of {len(fields)} fields")
+    return collections.namedtuple(name, fields)
+
+
 def put_part(module: nn.Module, part: str, value: Any) -> None:
     """Set a parameter, buffer or child, named as in `structure`."""
-    kind, _, name = part.partition(" ")
-    members = {"parameter": Tensor, "buffer": Tensor, "module": nn.Module}
-    if kind not in members or not (value is None or isinstance(value, members[kind])):
-        raise WireError(f"not a part of a module: {part[:100]!r}")
+    kind, name = _part(part)
+    if value is not None and not isinstance(value, nn.Module if kind == "module" else Tensor):
+        raise WireError(f"no {kind}: {brief(value)}")
     vars(module)[f"_{kind}s"][name] = value
+
+
+def take_part(module: nn.Module, part: str) -> None:
+    """Take one away."""
+    kind, name = _part(part)
+    vars(module)[f"_{kind}s"].pop(name, None)
+
+
+def _part(part: str) -> tuple[str, str]:
+    kind, _, name = part.partition(" ")
+    if kind not in ("parameter", "buffer", "module"):
+        raise WireError(f"not a part of a module: {brief(part)}")
+    return kind, name
 
 
 def _b64(x: bytes) -> str:
@@ -525,7 +565,7 @@ _READERS: dict[Any, Callable[[Decoder, Any, int], Any]] = {
     "handle": Decoder._handle,
     "yours": Decoder._yours,
     "pickle": Decoder._pickle,
-    "generator": lambda d, x, depth: d._peer.generator_from_wire(x),
+    "generator": Decoder._generator,
     "bytes": lambda d, x, depth: base64.b64decode(x["v"]),
     "bytearray": lambda d, x, depth: bytearray(base64.b64decode(x["v"])),
     "range": lambda d, x, depth: range(*x["v"]),

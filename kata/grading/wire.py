@@ -7,19 +7,24 @@ is text, numbers, and bytes with a dtype and a shape, and each of them is checke
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from kata.text import brief
+
 HEAD_BYTES = 16 << 20
 BODY_BYTES = 512 << 20
 DEEPEST = 100
 MOST_AXES = 64
+MOST_VALUES = 2_000_000  # in one message: as Python objects they take a hundred times their text
 _LENGTHS = struct.Struct(">QQ")
 _CHUNK = 1 << 20
 
@@ -41,32 +46,47 @@ class Closed(WireError):
     """The other side is gone."""
 
 
+class Unsendable(Exception):
+    """A value of this side is too large, or nested too deeply, for a message."""
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Whatever Python and torch raise at a malformed message becomes a WireError."""
+    try:
+        yield
+    except WireError:
+        raise
+    except Exception as error:
+        raise WireError(f"not a message: {type(error).__name__}: {str(error)[:200]}") from None
+
+
 class Wire:
     """One end of a connection; both ends send and receive whole messages."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
 
-    def send(self, head: Any, body: list[bytes]) -> None:
+    def send(self, head: dict[str, Any], body: list[bytes]) -> None:
         """Send one message.
 
         Raises:
             Closed: nobody is at the other end.
-            WireError: it is larger than a message may be.
+            Unsendable: it is larger than a message may be; nothing was sent.
         """
         try:
             text = json.dumps(head, separators=(",", ":")).encode()
-        except RecursionError:
-            raise WireError("a value is nested too deeply to be sent") from None
+        except (RecursionError, ValueError) as error:  # Python refuses to write thousands of digits
+            raise Unsendable(f"a value cannot be sent: {error}") from None
         size = sum(map(len, body))
         if len(text) > HEAD_BYTES or size > BODY_BYTES:
-            raise WireError(f"a message of {len(text)} + {size} bytes is too large")
+            raise Unsendable(f"a message of {len(text)} + {size} bytes is too large")
         try:
             self._socket.sendall(b"".join([_LENGTHS.pack(len(text), size), text, *body]))
         except OSError as error:
             raise Closed(str(error)) from None
 
-    def receive(self) -> tuple[dict[str, Any], memoryview]:
+    def receive(self) -> tuple[dict[str, Any], Body]:
         """Wait for one message: its head, an object, and its body.
 
         Raises:
@@ -77,15 +97,15 @@ class Wire:
         if head_size > HEAD_BYTES or body_size > BODY_BYTES:
             raise WireError(f"a message of {head_size} + {body_size} bytes is too large")
         text, body = self._exactly(head_size), self._exactly(body_size)
-        try:
-            head = json.loads(bytes(text))
-        except (ValueError, RecursionError) as error:
-            raise WireError(f"a head is not JSON: {str(error)[:200]}") from None
+        if sum(map(text.count, b"[{,")) > MOST_VALUES:
+            raise WireError(f"more than {MOST_VALUES} values in one message")
+        with reading():
+            head = json.loads(text)
         if not isinstance(head, dict):
             raise WireError("a head is not an object")
-        return head, body
+        return head, Body(body)
 
-    def _exactly(self, size: int) -> memoryview:
+    def _exactly(self, size: int) -> bytearray:
         # The buffer grows with what arrives: a length that is only claimed costs nothing.
         data = bytearray()
         while len(data) < size:
@@ -96,14 +116,49 @@ class Wire:
             if not piece:
                 raise Closed("the connection was closed")
             data += piece
-        return memoryview(data)
+        return data
 
     def close(self) -> None:
         """Give the connection up."""
         self._socket.close()
 
 
+class Body:
+    """The bytes behind a head.
+
+    All that is taken together is no longer than the body: else a few bytes, named again and again,
+    would become a tensor each time.
+    """
+
+    def __init__(self, data: bytearray) -> None:
+        self._data = memoryview(data)
+        self._left = len(data)
+
+    def take(self, place: Any, length: int) -> memoryview:
+        """The bytes at `place`, a pair of start and length.
+
+        Raises:
+            WireError: they are not there, or not `length` of them.
+        """
+        if not isinstance(place, list) or len(place) != 2 or not all(map(_is_size, place)):
+            raise WireError(f"no place in a body: {brief(place)}")
+        start, size = place
+        if size != length:
+            raise WireError(f"{size} bytes, where {length} are wanted")
+        self._left -= size
+        if start + size > len(self._data) or self._left < 0:
+            raise WireError("a message has fewer bytes than its values take")
+        return self._data[start : start + size]
+
+
 # ------------------------------------------------------------------------------------- tensors
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """The bytes of a tensor that is not empty, in the order of its elements."""
+    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    # One that holds a single element counts as contiguous whatever its stride is.
+    return flat.as_strided(flat.shape, (1,)).view(torch.uint8)
 
 
 def tensor_to_wire(tensor: Tensor, body: list[bytes]) -> dict[str, Any]:
@@ -116,48 +171,39 @@ def tensor_to_wire(tensor: Tensor, body: list[bytes]) -> dict[str, Any]:
     if not tensor.is_contiguous():
         shown["stride"] = list(tensor.stride())
     if not tensor.is_meta:
-        flat = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-        data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+        data = bits(tensor.cpu()).numpy().tobytes() if tensor.numel() else b""
         shown["bytes"] = [sum(map(len, body)), len(data)]
         body.append(data)
     return shown
 
 
-def tensor_from_wire(shown: Any, body: memoryview) -> Tensor:
+def tensor_from_wire(shown: Any, body: Body) -> Tensor:
     """The tensor that `tensor_to_wire` described.
 
     Raises:
         WireError: the description is impossible.
     """
-    if not isinstance(shown, dict) or shown.get("dtype") not in DTYPES:
-        raise WireError(f"not a tensor: {str(shown)[:200]}")
-    dtype, shape = DTYPES[shown["dtype"]], _sizes(shown.get("shape"))
-    if math.prod(shape) >= 1 << 62:
-        raise WireError(f"a tensor of shape {shape}")
-    if shown.get("device") == "meta":
-        return torch.empty(shape, dtype=dtype, device="meta")
-    place = shown.get("bytes")
-    if not isinstance(place, list) or len(place) != 2 or not all(_is_size(n) for n in place):
-        raise WireError("a tensor has no bytes")
-    start, length = place
-    if start + length > len(body) or length != math.prod(shape) * dtype.itemsize:
-        raise WireError(f"{length} bytes for a {dtype} tensor of shape {shape}")
-    if length:
-        data = bytearray(body[start : start + length])
-        flat = torch.frombuffer(data, dtype=torch.uint8)
-        if dtype is torch.bool:
-            flat = flat.ne(0)  # any other byte than 0 and 1 is no bool
-        tensor = flat.view(dtype).reshape(shape)
-    else:
-        tensor = torch.empty(shape, dtype=dtype)
-    if "stride" in shown:
-        tensor = _strided(tensor, _sizes(shown["stride"]))
-    device = shown.get("device")
-    if device in ("cuda", "mps"):
+    with reading():
+        dtype, shape, device = DTYPES[shown["dtype"]], _sizes(shown["shape"]), shown["device"]
+        if device == "meta":
+            tensor = torch.empty(shape, dtype=dtype, device="meta")
+        else:
+            data = body.take(shown["bytes"], math.prod(shape) * dtype.itemsize)
+            tensor = _filled(shape, dtype, data)
+        if "stride" in shown:
+            tensor = _strided(tensor, _sizes(shown["stride"]))
+        if device not in ("cpu", "cuda", "mps", "meta"):
+            raise WireError(f"a tensor on {brief(device)}")
         return tensor.to(device)
-    if device != "cpu":
-        raise WireError(f"a tensor on {str(device)[:40]!r}")
-    return tensor
+
+
+def _filled(shape: list[int], dtype: torch.dtype, data: memoryview) -> Tensor:
+    if not data:
+        return torch.empty(shape, dtype=dtype)
+    flat = torch.frombuffer(data, dtype=torch.uint8).clone()
+    if dtype is torch.bool:
+        flat = flat.ne(0)  # any other byte than 0 and 1 is no bool
+    return flat.view(dtype).reshape(shape)
 
 
 def _strided(tensor: Tensor, stride: list[int]) -> Tensor:
@@ -168,11 +214,11 @@ def _strided(tensor: Tensor, stride: list[int]) -> Tensor:
     for step, size in sorted(zip(stride, tensor.shape, strict=True)):
         if size > 1 and step < span:
             return tensor  # an expanded tensor, say
-        span = max(span, step * (size - 1) + 1) if size else span
-        span = max(span, step * size) if size > 1 else span
-    if span > 4 * max(tensor.numel(), 1):
+        span += step * (size - 1)
+    if tensor.numel() == 0 or span > 4 * tensor.numel():
         return tensor
-    return torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype).copy_(tensor)
+    spread = torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype, device=tensor.device)
+    return spread.copy_(tensor)
 
 
 def _is_size(value: Any) -> bool:
@@ -181,5 +227,5 @@ def _is_size(value: Any) -> bool:
 
 def _sizes(value: Any) -> list[int]:
     if not isinstance(value, list) or len(value) > MOST_AXES or not all(map(_is_size, value)):
-        raise WireError(f"not a shape: {str(value)[:200]}")
+        raise WireError(f"not a shape: {brief(value)}")
     return value

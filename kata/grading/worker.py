@@ -24,6 +24,8 @@ from kata.grading.peer import Peer
 from kata.grading.wire import Wire
 from kata.load import Source, SourceLoader, fresh
 
+CPU_SECONDS = 1800  # each test has its own limit, which the judge watches over
+
 
 @dataclass(frozen=True)
 class Texts(Source):
@@ -55,7 +57,7 @@ class _TextLoader(SourceLoader):
 
 
 def main(connection: socket.socket, trace: int, job: Mapping[str, Any]) -> None:
-    """Live as a worker, from the fork to the end of one test.
+    """Live as a worker, from the fork to the end of one exercise.
 
     Args:
         connection: to the judge.
@@ -79,6 +81,7 @@ def main(connection: socket.socket, trace: int, job: Mapping[str, Any]) -> None:
     protections = sandbox.confine(
         Path(job["scratch"]),
         readable,
+        limits=sandbox.Limits(cpu_seconds=CPU_SECONDS),
         off=off,
         writable=[Path(p) for p in job["writable"]],
         keep=(connection.fileno(), trace),
@@ -88,12 +91,14 @@ def main(connection: socket.socket, trace: int, job: Mapping[str, Any]) -> None:
     start, _ = wire.receive()
     shown = [vars(p) for p in protections]
     wire.send({"protections": shown, "no loopback": no_loopback}, [])
-    torch.manual_seed(start["seed"])
-    random.seed(start["seed"])
-    if "inside" in start:
-        inside.main(wire, start["inside"])
-    else:
-        _serve(wire, start)
+    following: Mapping[str, Any] | None = start
+    while following is not None:
+        torch.manual_seed(following["seed"])
+        random.seed(following["seed"])
+        if "inside" in following:
+            inside.main(wire, following["inside"])
+            return
+        following = _serve(wire, following)
 
 
 def _move_caches() -> None:
@@ -104,7 +109,8 @@ def _move_caches() -> None:
             setattr(config, name, Path.cwd() / "datasets")
 
 
-def _serve(wire: Wire, start: Mapping[str, Any]) -> None:
+def _serve(wire: Wire, start: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Execute the learner's file in a new package for one test; what starts the next one."""
     texts = {k: (path, base64.b64decode(data)) for k, (path, data) in start["texts"].items()}
     exercise = Exercise(start["chapter"], start["name"], start["title"], "easy", 0)
     tree = Path(start["tree"])
@@ -112,4 +118,4 @@ def _serve(wire: Wire, start: Mapping[str, Any]) -> None:
         answer = Answer(module, record=False)
         peer = Peer(wire, is_judge=False, trees=[tree])
         peer.answer = lambda name: getattr(answer, name)
-        peer.serve_forever()
+        return peer.serve()

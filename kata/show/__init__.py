@@ -17,7 +17,7 @@ from kata.answer import is_stub
 from kata.course import Course, Exercise
 from kata.load import Source, fresh
 from kata.text import ascii_safe, brief, is_tensor
-from kata.verdict import relative
+from kata.verdict import NOT_HERE, relative
 
 if TYPE_CHECKING:
     from torch import Tensor  # chapter 1 does without
@@ -90,6 +90,8 @@ class OwnFiles:
     def _message(self, exercise: Exercise, error: Exception, place: tuple[Path, int] | None) -> str:
         name = f"{exercise.number} ({exercise.title})"
         at = f"{relative(place[0], self._course.root)}:{place[1]}" if place else ""
+        if is_stub(error) and self._tree == self._course.solutions_dir:
+            return f"{name} is still to do: its solution {NOT_HERE}"
         if is_stub(error):
             return f"{name} is still to do: {at}. {self._needs}".strip()
         if isinstance(error, FileNotFoundError) and not place:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from torch import Tensor
 
+from kata import stubs
 from kata.course import Course
 from kata.data import RealData
 from kata.files import write_text
@@ -117,7 +118,7 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
         try:
             tiny = tiny_model(files)
         except NotReady as error:
-            if not error.is_to_do or not (course.solutions_dir / course.find("4.4").path).exists():
+            if not error.is_to_do or not stubs.has_solution(course, course.find("4.4")):
                 raise
             makers, whose = references, "the Llama of solutions/ (yours of chapter 4 is to do)"
             tiny = tiny_model(references)

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
 
+from kata import stubs
 from kata.corpus import PAIRS_PATH, PATH
 from kata.course import Course
 from kata.files import write_text
@@ -178,7 +179,7 @@ def show(course: Course, tree: Path, out: Path, console: Console) -> list[Path]:
             number = str(error).partition(" ")[0]
             if not error.is_to_do or number.startswith(("5", "8")):
                 raise
-            if not (course.solutions_dir / course.find("7.10").path).exists():
+            if not stubs.has_solution(course, course.find("7.10")):
                 raise
             makers, whose = references, f"The model of solutions/ (your {number} is to do)"
             _rehearse(files, makers, pairs)

@@ -52,6 +52,8 @@ def test_without_a_command_the_help_is_shown(kata):
         "playground  Play with language models on a page: your own, and others.",
         "doctor      Look at this machine: packages, devices, data.",
         "stubs       For authors: cut exercises/ out of solutions/.",
+        "grade       For instructors: grade hand-ins, which cannot interfere.",
+        "release     For instructors: make the students' repository.",
     ]
 
 
@@ -432,7 +434,7 @@ def test_course_without_solutions_says_so(kata):
     (kata.course.solutions_dir / "ch01_demo" / "ex01_double.py").unlink()
     result = kata("solution", "1.1")
     assert result.code == 2
-    assert result.err == "kata: this course comes without the solution of 1.1 Twice a number\n"
+    assert result.err == "kata: the solution of 1.1 Twice a number is not part of this copy\n"
 
 
 # ------------------------------------------------------------------------------------------ show

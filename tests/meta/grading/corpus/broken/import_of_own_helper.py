@@ -1,0 +1,28 @@
+"""
+exercise: 1.5
+tries: an import of a helper file that was handed in beside it
+points: honest
+made: yes
+"""
+
+NAME = "exercises/ch01_tokenizers/ex05_merge_pair.py"
+RIGHT = """def merge_pair(ids, pair, new_id):
+    merged, i = [], 0
+    while i < len(ids):
+        hit = tuple(ids[i : i + 2]) == pair
+        merged.append(new_id if hit else ids[i])
+        i += 1 + hit
+    return merged
+"""
+
+
+def answer(folder):
+    """The place of the answer, in folders that are there."""
+    (folder / NAME).parent.mkdir(parents=True, exist_ok=True)
+    return folder / NAME
+
+
+def make(folder):
+    """Write the hand-in."""
+    answer(folder).with_name("my_helpers.py").write_text(RIGHT)
+    answer(folder).write_text("from .my_helpers import merge_pair\n")

@@ -1,0 +1,284 @@
+"""The class run with real stations: what is killed in the middle, and what is left of it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.meta.minicourse import PROJECT, make_course
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="not run: needs Linux, and its /proc"),
+    pytest.mark.timeout(300),
+]
+SECONDS = 120  # for anything: the machine may be busy
+SLOW = """
+import time
+
+def double(x):
+    time.sleep(1)
+    if x < 0:
+        raise ValueError("x must not be negative")
+    return x + x
+"""
+CLUSTER = """
+from distributed import LocalCluster
+if __name__ == "__main__":
+    options = dict(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with LocalCluster(**options) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        input()
+"""
+POOL = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from kata.course import Course
+from kata.grading.classrun import grade_class
+from kata.grading.model import Submission
+from kata.grading.station import Settings
+
+if __name__ == "__main__":
+    course, to = Course(Path(sys.argv[1])), Path(sys.argv[2])
+    hand_ins = [Submission(path.name, path, path) for path in map(Path, sys.argv[3:])]
+    spawn = multiprocessing.get_context("spawn")
+    graded = grade_class(
+        course,
+        hand_ins,
+        to,
+        course.exercises,
+        Settings(),
+        executor=lambda: ProcessPoolExecutor(1, mp_context=spawn),
+    )
+    print(*[g.complete for g in graded])
+"""
+
+
+class Room:
+    """A course, hand-ins, and `kata grade` on them in a process of its own."""
+
+    def __init__(self, folder):
+        self.course = make_course(folder / "course")
+        self.students = folder / "class"
+        self.out = folder / "out"
+
+    def add(self, name, double=None):
+        """Hand in the solutions, but for the first exercise."""
+        for exercise in self.course.exercises:
+            path = self.students / name / exercise.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((self.course.solutions_dir / exercise.path).read_bytes())
+        if double:
+            (self.students / name / "ch01_demo" / "ex01_double.py").write_text(double)
+
+    def start(self, *args, program=("-m", "kata", "grade")):
+        """Start it in the folder of the course."""
+        return subprocess.Popen(
+            [sys.executable, *program, *map(str, args)],
+            cwd=self.course.root,
+            env=os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "100"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def grade(self, *args):
+        return self.start(self.students, "--to", self.out, "--workers", "1", *args)
+
+    def kept(self, name):
+        """What is kept of a hand-in at this moment."""
+        try:
+            return json.loads((self.out / name / "grade.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return {"complete": False, "seconds": {}, "document": {}}
+
+    def wait_for(self, name, exercises=0):
+        """Wait until so many exercises of a hand-in are graded."""
+        file = self.out / name / "grade.json"
+        until(lambda: file.exists() and len(self.kept(name)["seconds"]) >= exercises)
+
+
+def until(condition):
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive():
+    """The living processes of this machine: their numbers, and those of their parents."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state != "Z":
+            found[int(folder.name)] = int(parent)
+    return found
+
+
+def below(pid):
+    """The processes that a process has started, directly or not."""
+    parents = alive()
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:  # it has just ended
+        return []
+
+
+def zygotes(pid):
+    """The zygotes of a class run, by their role."""
+    lines = {child: command(child) for child in below(pid)}
+    return {
+        line[line.index("kata.grading.zygote") + 1]: child
+        for child, line in lines.items()
+        if "kata.grading.zygote" in line and line[0] == sys.executable
+    }
+
+
+def victim_of(pid, who):
+    """A process of a station by its role, once it is there; `judge` is the one at work."""
+    found = []
+
+    def is_there():
+        of_role = zygotes(pid).get(who.removesuffix("s"))
+        below = [child for child, parent in alive().items() if parent == of_role]
+        found[:] = [of_role] if who.endswith("s") else below
+        return of_role and below
+
+    until(is_there)
+    return found[0]
+
+
+def points(out):
+    """The points of the table, by hand-in."""
+    rows = [line.split(maxsplit=1) for line in out.splitlines()[1:]]
+    return {row[0]: row[1].strip() for row in rows if row and row[0] != "reports:"}
+
+
+@pytest.fixture
+def room(tmp_path):
+    return Room(tmp_path)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_an_ended_class_run_leaves_verdicts_and_no_process(room, how):
+    room.add("anna")
+    room.add("ben", SLOW)
+    run = room.grade()
+    room.wait_for("ben", 1)
+    started, before = below(run.pid), time.monotonic()
+    assert len(started) >= 3  # two zygotes and a judge
+    log = room.out / "anna" / "judge.log"
+    graded_at = log.stat().st_mtime_ns
+    run.send_signal(how)
+    _, err = run.communicate(timeout=SECONDS)
+    until(lambda: not started & alive().keys())
+    assert time.monotonic() - before < 20
+    assert room.kept("anna")["complete"]
+    ben = room.kept("ben")
+    assert (ben["complete"], list(ben["seconds"])) == (False, ["demo/double"])
+    if how is signal.SIGINT:
+        assert run.returncode == 130
+        assert err.splitlines()[-1].startswith("kata: interrupted: 1 of 2 are graded, see ")
+        assert (room.out / "ben" / "report.html").exists()
+        return
+    room.add("ben")
+    run = room.grade("--resume")
+    out, err = run.communicate(timeout=SECONDS)
+    assert run.returncode == 0
+    assert points(out) == {"anna": "2 of 2", "ben": "2 of 2"}
+    assert log.stat().st_mtime_ns == graded_at
+
+
+def test_a_judge_that_dies_is_reported_and_the_rest_is_graded(room):
+    room.add("anna", SLOW)
+    room.add("ben")
+    run = room.grade()
+    room.wait_for("anna")
+    os.kill(victim_of(run.pid, "judge"), signal.SIGKILL)
+    out, _ = run.communicate(timeout=SECONDS)
+    assert run.returncode == 0
+    assert points(out)["ben"] == "2 of 2"
+    assert re.fullmatch("1 of 2  1.1 +tampered: 1.1: the judge died .*", points(out)["anna"])
+
+
+@pytest.mark.parametrize("who", ["judges", "workers"])
+def test_what_dies_at_a_station_costs_no_verdict(room, who):
+    room.add("anna", SLOW)
+    room.add("ben")
+    run = room.grade()
+    room.wait_for("anna")
+    victim, started = victim_of(run.pid, who), below(run.pid)
+    os.kill(victim, signal.SIGKILL)
+    out, _ = run.communicate(timeout=SECONDS)
+    assert points(out) == {"anna": "2 of 2", "ben": "2 of 2"}
+    assert run.returncode == 0
+    until(lambda: not started & alive().keys())
+
+
+def test_a_killed_worker_of_a_pool_is_replaced(room):
+    for name in ("anna", "ben"):
+        room.add(name, SLOW)
+    hand_ins = [room.students / name for name in ("anna", "ben")]
+    run = room.start(room.course.root, room.out, *hand_ins, program=("-c", POOL))
+    room.wait_for("anna")
+    judges = victim_of(run.pid, "judges")
+    started, pool = below(run.pid), alive()[judges]
+    assert pool != run.pid
+    os.kill(pool, signal.SIGKILL)
+    out, err = run.communicate(timeout=SECONDS)
+    assert (out, err) == ("True True\n", "")
+    until(lambda: not started & alive().keys())
+
+
+def test_a_dask_cluster_grades_a_class(room):
+    pytest.importorskip("distributed", reason="not run: the package distributed is not installed")
+    for name in ("anna", "ben", "carl"):
+        room.add(name)
+    cluster = room.start(program=("-c", CLUSTER))
+    try:
+        address = cluster.stdout.readline().strip()
+        run = room.grade("--dask", address)
+        stations = set()
+
+        def is_done():
+            stations.update(zygotes(cluster.pid).values())
+            return run.poll() is not None
+
+        until(is_done)
+        out, err = run.communicate()
+        assert (run.returncode, len(err.splitlines())) == (0, 3)
+        assert points(out) == dict.fromkeys(("anna", "ben", "carl"), "2 of 2")
+        until(lambda: not stations & alive().keys())  # they end with the class run
+        started = below(cluster.pid)
+    finally:
+        cluster.communicate("\n", timeout=SECONDS)
+    until(lambda: not started & alive().keys())
+
+
+def test_an_address_without_a_cluster_is_wrong_usage(room):
+    pytest.importorskip("distributed", reason="not run: the package distributed is not installed")
+    room.add("anna")
+    run = room.grade("--dask", "tcp://127.0.0.1:9")
+    _, err = run.communicate(timeout=SECONDS)
+    assert run.returncode == 2
+    assert err == (
+        "kata: --dask: no scheduler answers at 'tcp://127.0.0.1:9' "
+        "(example: tcp://localhost:8786)\n"
+    )
