@@ -85,7 +85,9 @@ class Station:
             sandbox.environment(self._place),
             lambda command: sandbox.wrapped(command, shown, [self._place]),
         )
-        self._judges, self._control = _started("judge", FOR_JUDGES, dict(os.environ))
+        self._judges, self._control = _started(
+            "judge", FOR_JUDGES, os.environ | {"TMPDIR": str(self._place)}
+        )
         self._to_workers = to_workers
         self._seen: dict[str, None] = {}  # what judges had to import while they graded
         try:

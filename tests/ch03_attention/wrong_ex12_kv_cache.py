@@ -52,19 +52,18 @@ class KVCache__returns_the_whole_room(KVCache):
 
 @wrong(
     caught_by=[
-        "returns_all_tokens_in_order",
         "a_refused_update_changes_nothing",
-        "caches_share_nothing",
-        "an_update_does_not_copy_the_past",
         "cache_has_dtype_and_device_of_the_keys",
-        "pieces_agree_with_the_whole_text",
+        "caches_share_nothing",
         "decoding_does_not_wait_for_the_device",
+        "pieces_agree_with_the_whole_text",
+        "returns_all_tokens_in_order",
     ],
     crashes=[
-        "keeps_the_dtype",
-        "each_layer_has_a_cache_of_its_own",
         "a_new_cache_is_a_new_text",
         "cache_holds_the_shared_heads_only",
+        "each_layer_has_a_cache_of_its_own",
+        "keeps_the_dtype",
         "mask_is_added_to_causality",
         "stays_on_the_device_of_its_input",
     ],
