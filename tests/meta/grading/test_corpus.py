@@ -11,9 +11,9 @@ from tests.meta.minicourse import PROJECT
 if sys.platform != "linux":
     pytest.skip("not run: the corpus attacks what Linux protects", allow_module_level=True)
 
-from tests.meta.grading import corpus
+from tests.meta.grading import hand_ins
 
-CASES = [pytest.param(case, id=f"{case.kind}/{case.name}") for case in corpus.cases()]
+CASES = [pytest.param(case, id=f"{case.kind}/{case.name}") for case in hand_ins.cases()]
 MINUTES = 15
 
 
@@ -26,7 +26,7 @@ def graded(once, tmp_path_factory):
         log = folder / "log.txt"
         with log.open("w") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "tests.meta.grading.corpus", str(folder)],
+                [sys.executable, "-m", "tests.meta.grading.hand_ins", str(folder)],
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -45,8 +45,8 @@ def graded(once, tmp_path_factory):
 @pytest.mark.timeout(60 * MINUTES)
 @pytest.mark.parametrize("case", CASES)
 def test_gets_what_it_must(graded, case):
-    outcome = corpus.Outcome(**graded["outcomes"][f"{case.kind}/{case.name}"])
-    assert corpus.problems(case, outcome) == []
+    outcome = hand_ins.Outcome(**graded["outcomes"][f"{case.kind}/{case.name}"])
+    assert hand_ins.problems(case, outcome) == []
 
 
 @pytest.mark.timeout(60 * MINUTES)
@@ -65,9 +65,9 @@ def test_nothing_that_an_answer_prints_is_printed(graded):
 
 
 def test_corpus_is_large_enough():
-    kinds = [case.kind for case in corpus.cases()]
+    kinds = [case.kind for case in hand_ins.cases()]
     assert (kinds.count("hostile") >= 60, kinds.count("broken") >= 40) == (True, True)
 
 
 def test_every_wanted_verdict_is_a_possible_one():
-    assert all(case.verdicts <= corpus.ANY | {"missing"} for case in corpus.cases())
+    assert all(case.verdicts <= hand_ins.ANY | {"missing"} for case in hand_ins.cases())

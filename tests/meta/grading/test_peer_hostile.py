@@ -232,7 +232,7 @@ NO_NEWS = [
         {"tensors": [{"t": "j1", "data": 3}]},
         {"tensors": [{"t": "j1", "data": FOUR | {"dtype": []}}]},
     ),
-    *({"tensors": [{"t": "j1", "grad": FOUR | {"shape": [2, 2]}}]},),
+    *({"tensors": [{"t": "j1", "grad": FOUR | {"shape": [4, 1]}}]},),
     *({"tensors": [{"t": "j1", "grad": FOUR | {"dtype": "int32"}}]},),
     *({"tensors": [{"t": "j1", "data": FOUR | {"dtype": "int32"}, "requires_grad": True}]},),
     *({"modules": 3}, {"modules": [3]}, {"modules": [{"id": 1}]}, {"modules": [{"of": "yours"}]}),
@@ -251,7 +251,7 @@ NO_NEWS = [
     *({"sources": 3}, {"sources": [[0]]}, {"sources": [[9, ""]]}, {"sources": [[[], ""]]}),
     *({"sources": [[0, "AAAA"]]}, {"sources": [[0, 3]]}, {"sources": [[0, "A" * 6744]]}),
     *({"free": 3}, {"free": [3]}, {"free": [["all", 1]]}, {"free": [["object", []]]}),
-    *({"free": [["graph", []]]}, {"free": [["tensor", []]]}, {"free": [["object"]]}),
+    *({"free": [["tensor", []]]}, {"free": [["object"]]}),
 ]
 
 
@@ -354,7 +354,6 @@ def test_an_impossible_graph_is_refused(liar, graph):
             "ab",
             [],
             [None, None],
-            {"k": "tuple", "v": [None]},
             [3],
             [[]],
             [HANDLE],
@@ -477,13 +476,19 @@ NAMES = [
 def answers(liar, *requests):
     """What the judge says to each request of the worker's."""
     liar.says(*requests, REPLY)
+    said = []
+
+    def listen():
+        with contextlib.suppress(Closed):
+            while True:
+                said.append(liar.heard())
+
+    listener = threading.Thread(target=listen)
+    listener.start()
     with contextlib.suppress(Unusable):
         liar.call(*handed_over())
     liar.peer._wire._socket.shutdown(socket.SHUT_WR)
-    said = []
-    with contextlib.suppress(Closed):
-        while True:
-            said.append(liar.heard())
+    listener.join()
     return said[1:]
 
 

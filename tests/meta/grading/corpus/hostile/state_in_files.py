@@ -1,8 +1,7 @@
 """
 exercise: 1.5
-tries: to count its tests in files, so that it answers from the second on
-points: 0
-needs: file access
+tries: to count its tests in files, variables and modules, so that it answers from the second on
+limit: the tests of one exercise share a worker, which can count them; hidden tests do not
 """
 
 import builtins

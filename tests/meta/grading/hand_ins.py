@@ -14,7 +14,8 @@ wanted, a line each:
     made: yes          the file is no answer: its `make(folder)` writes the hand-in
 
 Every file is graded by the real grader with the real tests, a few of each exercise, and after each
-hostile one an honest submission. `python -m tests.meta.grading.corpus FOLDER` does so in a process
+hostile one an honest submission. `python -m tests.meta.grading.hand_ins FOLDER` does so in a
+process
 of its own, which then looks around: for children, files and settings that were left behind.
 """
 
@@ -203,6 +204,8 @@ def problems(case: Case, outcome: Outcome) -> list[str]:
     said = list(outcome.found)
     if not outcome.complete:
         said.append("the report does not come to its end")
+    if case.limit and not outcome.points:
+        said.append("no points: the limit is none any more, leave it out")
     if not case.least <= outcome.points <= case.most:
         said.append(f"{outcome.points} points, wanted {case.least} to {case.most}")
     if outcome.verdict not in case.verdicts:
