@@ -22,8 +22,8 @@ def write_text(path: Path, text: str) -> None:
             file.write(text)
         os.chmod(beside, mode)
         os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
+    except BaseException:  # Ctrl-C can come when it has taken its place already
+        Path(beside).unlink(missing_ok=True)
         raise
 
 

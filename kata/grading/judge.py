@@ -20,7 +20,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +295,9 @@ class Judge:
         tell: called with the slug and the verdict of each exercise that is done.
     """
 
-    def __init__(self, job: Mapping[str, Any], workers: Workers, tell: Any) -> None:
+    def __init__(
+        self, job: Mapping[str, Any], workers: Workers, tell: Callable[[str, str], None]
+    ) -> None:
         self.job = job
         self.workers = workers
         self.tell = tell
@@ -459,42 +461,54 @@ def main(job: Mapping[str, Any], station: socket.socket, workers: socket.socket)
         station: where progress is reported.
         workers: the socket to the zygote of the workers.
     """
-    import torch
-
-    torch.set_num_threads(1)
     before = set(sys.modules)
-    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    for fd in (1, 2):
-        os.dup2(log, fd)
-    if sys.platform == "linux":
-        prctl(1, signal.SIGKILL)  # it ends with the process that has forked it
-    os.chdir(job["root"])
-    os.environ["TMPDIR"] = tempfile.tempdir = job["place"]
-    if sys.platform == "linux":
-        import resource
-
-        most = sandbox._mapped_bytes() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    protected = sandbox.protect_judge()
-    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "CI", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
-        os.environ.pop(name, None)
-    os.environ[grade.GUARD] = os.devnull  # this process is the guard
     place = Path(job["place"])
-    supply = Workers(workers, place, job["off"], [Path(p) for p in job["readable"]], job["seed"])
-    tell = lambda slug, verdict: zygote.send(station, {"exercise": slug, "verdict": verdict})  # noqa: E731
+    protected = _settle(job, place)
+    readable = [Path(p) for p in job["readable"]]
+    supply = Workers(workers, place, job["off"], readable, job["seed"])
+
+    def tell(slug: str, verdict: str) -> None:
+        zygote.send(station, {"exercise": slug, "verdict": verdict})
+
     judge = Judge(job, supply, tell)
-    args = [*job["tests"], f"--answers={job['tree']}", "--grade", "-q", "--color=no"]
-    # Without the plugin that collects all garbage at the end, to hear of what nobody waits for.
-    args += ["-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
-    args += ["--own"] if job["own"] else []
-    args += [f"--timeout={job['seconds']}"] if job["seconds"] else []
-    # The station removes the place, with what answers have put there.
-    args += [f"--basetemp={place}/pytest", "-o", "tmp_path_retention_policy=all"]
-    code = pytest.main(args, plugins=[judge])
+    code = pytest.main(_arguments(job, place), plugins=[judge])
     supply.protections.append(protected)
     new = [n for n in sys.modules if n not in before and n.split(".")[0] in LIBRARIES]
     for i in range(0, len(new), 500):  # the next judge is forked with these imported
         zygote.send(station, {"modules": new[i : i + 500]})
-    judge.graded.complete = int(code) in (0, 1)
+    judge.graded.complete = int(code) in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     judge.keep()
     sys.stdout.flush()
+
+
+def _settle(job: Mapping[str, Any], place: Path) -> Protection:
+    """Become a process that is fit to judge; what keeps others from its memory."""
+    import torch
+
+    torch.set_num_threads(1)
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    os.chdir(job["root"])
+    os.environ["TMPDIR"] = tempfile.tempdir = str(place)
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "CI", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        os.environ.pop(name, None)
+    os.environ[grade.GUARD] = os.devnull  # this process is the guard
+    if sys.platform == "linux":
+        import resource
+
+        prctl(1, signal.SIGKILL)  # it ends with the process that has forked it
+        most = sandbox.mapped_bytes() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    return sandbox.protect_judge()
+
+
+def _arguments(job: Mapping[str, Any], place: Path) -> list[str]:
+    """The command line of the session."""
+    args = [*job["tests"], f"--answers={job['tree']}", "--grade", "-q", "--color=no"]
+    # Without the plugin that collects all garbage at the end, to hear of what nobody waits for.
+    args += ["-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
+    # The station removes the place, with what answers have put there.
+    args += [f"--basetemp={place}/pytest", "-o", "tmp_path_retention_policy=all"]
+    args += ["--own"] if job["own"] else []
+    return args + ([f"--timeout={job['seconds']}"] if job["seconds"] else [])

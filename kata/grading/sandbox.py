@@ -191,7 +191,7 @@ class _Worker:
             raise OSError(f"{sys.platform} enforces no limit")
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:
             file.write(b"1000")
-        _limit("AS", _mapped_bytes() + self.limits.memory_bytes)
+        _limit("AS", mapped_bytes() + self.limits.memory_bytes)
         for name, most in (("MEMLOCK", 0), ("MSGQUEUE", 0), ("SIGPENDING", 256)):
             _limit(name, most)
         return f"RLIMIT_AS, {self.limits.memory_bytes // MIB} MiB on top of what is loaded"
@@ -353,7 +353,7 @@ def interpreter_folders() -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*there, PACKAGE]))
 
 
-def _mapped_bytes() -> int:
+def mapped_bytes() -> int:
     """The address space of this process."""
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -198,7 +198,8 @@ class Encoder:
                 return self._pickled(x)
             except Exception:  # an open file, a lambda inside of it
                 pass
-        kind = "class" if inspect.isclass(x) else "function" if inspect.isroutine(x) else "object"
+        is_function = inspect.isroutine(x) or isinstance(x, functools.partial)
+        kind = "class" if inspect.isclass(x) else "function" if is_function else "object"
         return self._handle(x, kind)
 
     def _generator(self, x: torch.Generator) -> Any:
@@ -435,7 +436,9 @@ class Decoder:
         if x["of"] == "class":
             return RemoteClass(self._peer, number, name)
         allowed = proxies.OF_ANSWERS if self._peer.is_judge else proxies.SPECIAL
-        fields = tuple(f for f in x.get("fields", ()) if isinstance(f, str) and f.isidentifier())
+        fields = tuple(x.get("fields", ()))
+        if len(fields) > MOST_FIELDS:
+            raise WireError(f"an object of {len(fields)} fields")
         cls = proxies.instance_class(name, frozenset(allowed) & frozenset(x["special"]), fields)
         return cls(self._peer, number, name)
 
@@ -490,7 +493,7 @@ class RemoteClass(proxies.Remote):
         """Make an object."""
         __tracebackhide__ = True
         peer, number, name = vars(self)["_remote"]
-        return peer.call(number, "", name, args, kwargs)
+        return peer.call(number, "__init__", name, args, kwargs)
 
 
 def _name(name: Any) -> str:

@@ -200,10 +200,10 @@ def tensor_from_wire(shown: Any, body: Body) -> Tensor:
 def _filled(shape: list[int], dtype: torch.dtype, data: memoryview) -> Tensor:
     if not data:
         return torch.empty(shape, dtype=dtype)
-    flat = torch.frombuffer(data, dtype=torch.uint8).clone()
+    flat = torch.frombuffer(data, dtype=torch.uint8)
     if dtype is torch.bool:
         flat = flat.ne(0)  # any other byte than 0 and 1 is no bool
-    return flat.view(dtype).reshape(shape)
+    return flat.view(dtype).reshape(shape).clone()  # a tensor of its own, no view
 
 
 def _strided(tensor: Tensor, stride: list[int]) -> Tensor:

@@ -207,7 +207,7 @@ def test_an_ended_class_run_leaves_verdicts_and_no_process(room, how):
 
 
 def test_a_judge_that_dies_is_reported_and_the_rest_is_graded(room):
-    room.add("anna", SLOW)
+    room.add("anna", SLOW.replace("sleep(1)", "sleep(10)"))  # it is killed meanwhile
     room.add("ben")
     run = room.grade()
     room.wait_for("anna")
