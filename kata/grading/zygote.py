@@ -98,7 +98,8 @@ class Zygote:
             load(message["job"].get("import", ()))
             reply["pid"] = self._fork(message["job"], fds)
         elif message.get("do") == "trace" and message["pid"] in self._children:
-            os.kill(message["pid"], signal.SIGUSR1)
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(message["pid"], signal.SIGUSR1)
         elif message.get("do") == "end":
             self._end(message["pid"])
         elif message.get("do") == "end all":
@@ -143,10 +144,12 @@ class Zygote:
     # ---------------------------------------------------------------------------------- ends
 
     def _reap(self) -> None:
+        if self._role != "judge":
+            return  # a worker's number stays its own until `_end`, and is nobody else's
         for pid in list(self._children):
             with contextlib.suppress(ChildProcessError):
                 done, status = os.waitpid(pid, os.WNOHANG)
-                if done and self._role == "judge":
+                if done:
                     self._children.discard(pid)
                     self._strays()
                     send(self._control, {"ended": pid, "status": status})

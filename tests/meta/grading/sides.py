@@ -1,16 +1,14 @@
 """The two sides of the boundary for tests: a learner's code in this process, or in a worker."""
 
 import base64
-import contextlib
-import io
 import json
 import os
 import re
+import subprocess
+import sys
 import types
-import warnings
 from pathlib import Path
 
-import pytest
 import torch
 from torch import nn
 
@@ -18,6 +16,7 @@ from kata.grade import GUARD
 from kata.grading.model import Submission
 from kata.load import PREFIX
 from kata.wrong import Bank
+from tests.meta.minicourse import PROJECT
 
 TREE = Path(__file__).parent / "tree"
 FILE = TREE / "ch01_demo" / "ex01_double.py"
@@ -100,17 +99,16 @@ def grade(station, tree, folder, *numbers, **options):
 
 
 def plain(course, tree, *numbers):
-    """The verdict file of the same in this process, as `pytest --grade` makes it."""
+    """The verdict file of the same without a judge, as `pytest --grade` makes it."""
     exercises = [course.find(number) for number in numbers]
     files = [course.tests_dir / e.chapter / f"test_{e.name}.py" for e in exercises]
     verdicts, root = tree / "plain.json", course.root
     args = ["-c", str(root / "pyproject.toml"), f"--rootdir={root}", f"--answers={tree}", "-q"]
     args += ["--grade", f"--grade-json={verdicts}", "-p", "no:cacheprovider", *map(str, files)]
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        patch.setenv(GUARD, os.devnull)
-        warnings.simplefilter("default")
-        with contextlib.redirect_stdout(io.StringIO()):
-            pytest.main(args)
+    # A session inside of this one would leave its modules behind.
+    command = [sys.executable, "-m", "pytest", *args]
+    here = os.environ | {GUARD: os.devnull, "PYTHONPATH": str(PROJECT)}
+    subprocess.run(command, cwd=root, env=here, capture_output=True, check=False)
     return json.loads(verdicts.read_text("utf-8"))
 
 

@@ -258,6 +258,17 @@ def test_a_dead_worker_is_a_crash_and_the_next_test_has_another(small, end):
     assert other["verdict"] == "pass"
 
 
+def test_a_worker_that_died_long_ago_is_no_trouble_at_a_timeout(small):
+    small.tests(TIMED + "    __import__('time').sleep(9)\n")
+    text = (
+        "import os, threading, time\ndef double(x):\n"
+        "    threading.Thread(target=lambda: (time.sleep(0.2), os._exit(0))).start()\n"
+    )
+    graded = small.grade({"1.1": text, "1.2": learner(small.course, "1.2")})
+    verdicts = {slug: row["verdict"] for slug, row in graded.document["exercises"].items()}
+    assert verdicts == {DOUBLE: "timeout", PICK: "pass"}
+
+
 def test_what_an_answer_prints_or_warns_is_nobody_s_business(small):
     text = "import sys, warnings\nprint('x' * 99999)\nwarnings.warn('w')\nsys.stderr.write('e')\n"
     graded = small.grade({"1.1": text + learner(small.course, "1.1")})
