@@ -162,15 +162,12 @@ class Run:
     ) -> Finding:
         """Run a test once more, with a wrong version as its answer."""
         bank = Bank(self.course, exercise)
-        names = [n for n in item._fixtureinfo.argnames if n in item.funcargs]
         with fresh(bank.source(version)) as module, open(os.devnull, "w", encoding="utf-8") as sink:
             answer = Answer(module, record=False)
-            arguments = {name: item.funcargs[name] for name in names}
-            arguments |= _copied(item.stash[PARAMETERS]) | {"answer": answer}
             limit = self._limit(item, seconds)
             try:
                 with contextlib.redirect_stdout(sink), limit:
-                    item.obj(**arguments)
+                    item.obj(**arguments_for(item, answer))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -389,6 +386,13 @@ def _parameters(item: pytest.Function) -> dict[str, Any]:
     """Copies of what a test is parametrized with: an answer may change its arguments."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     return _copied({k: v for k, v in parameters.items() if item.funcargs.get(k) is v})
+
+
+def arguments_for(item: pytest.Function, answer: Answer) -> dict[str, Any]:
+    """What a test is called with once more: another answer, and its parameters as they were."""
+    names = [n for n in item._fixtureinfo.argnames if n in item.funcargs]
+    arguments = {name: item.funcargs[name] for name in names}
+    return arguments | _copied(item.stash[PARAMETERS]) | {"answer": answer}
 
 
 def _copied(values: dict[str, Any]) -> dict[str, Any]:

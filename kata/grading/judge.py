@@ -400,11 +400,8 @@ class Judge:
 
     def _again(self, item: pytest.Function, exercise: Exercise, solution: bool) -> None:
         answer = self._answer(exercise, item, keep=False, solution=solution)
-        parameters = session._copied(item.stash[session.PARAMETERS])
-        names = [n for n in item._fixtureinfo.argnames if n in item.funcargs]
-        arguments = {n: item.funcargs[n] for n in names} | parameters | {"answer": answer}
         try:
-            item.obj(**arguments)
+            item.obj(**session.arguments_for(item, answer))
         finally:
             answer._kata_end()
 

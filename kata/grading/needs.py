@@ -70,8 +70,8 @@ def needed_solutions(wrong: Path, course: Course) -> list[Exercise]:
     names = {
         tuple(node.module.split(".")[1:])
         for node in ast.walk(ast.parse(wrong.read_bytes()))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("solutions.")
-        if node.module
+        if isinstance(node, ast.ImportFrom) and node.module
+        if node.module.startswith("solutions.")
     }
     return [e for e in course.exercises if (e.chapter, e.name) in names]
 

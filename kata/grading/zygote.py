@@ -3,7 +3,7 @@
 It must never run an operation of torch in more than one thread: the child of a process that did
 hangs at its own first one. So it imports, and does nothing else.
 
-`python -I -m kata.grading.zygote ROLE FD MODULE...` takes jobs from the socket FD, and ends, with
+`python -P -m kata.grading.zygote ROLE FD MODULE...` takes jobs from the socket FD, and ends, with
 its children, when its standard input is closed: whoever started it is gone then.
 """
 
@@ -137,7 +137,7 @@ class Zygote:
 
         self._control.close()
         null = os.open(os.devnull, os.O_WRONLY)  # an answer may print megabytes
-        for fd in () if "KATA_DEBUG" in os.environ else (1, 2):
+        for fd in (1, 2):
             os.dup2(null, fd)
         worker.main(socket.socket(fileno=fds[0]), fds[1], job)
 
