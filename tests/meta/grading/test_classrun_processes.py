@@ -1,5 +1,6 @@
 """The class run with real stations: what is killed in the middle, and what is left of it."""
 
+import contextlib
 import json
 import os
 import re
@@ -18,14 +19,19 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 SECONDS = 120  # for anything: the machine may be busy
-SLOW = """
-import time
+# In a test file of the course: one judge that comes to the gate waits there, and no other.
+GATE = """
 
-def double(x):
-    time.sleep(1)
-    if x < 0:
-        raise ValueError("x must not be negative")
-    return x + x
+
+@pytest.fixture(autouse=True, scope="module")
+def gate():
+    here = Path(__file__)
+    if here.with_suffix(".gate2").exists():
+        here.with_suffix(".gate2").rename(here.with_suffix(".gate1"))
+    elif here.with_suffix(".gate1").exists():
+        here.with_suffix(".gate1").rename(here.with_suffix(".held"))
+        while here.with_suffix(".held").exists():
+            time.sleep(0.05)
 """
 CLUSTER = """
 from distributed import LocalCluster
@@ -67,19 +73,35 @@ class Room:
         self.course = make_course(folder / "course")
         self.students = folder / "class"
         self.out = folder / "out"
+        self.started = []
 
-    def add(self, name, double=None):
-        """Hand in the solutions, but for the first exercise."""
+    def add(self, name):
+        """Hand in the solutions."""
         for exercise in self.course.exercises:
             path = self.students / name / exercise.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes((self.course.solutions_dir / exercise.path).read_bytes())
-        if double:
-            (self.students / name / "ch01_demo" / "ex01_double.py").write_text(double)
+
+    def hold(self, number, comer=1):
+        """Let the first judge (or the second) that comes to an exercise wait there."""
+        exercise = self.course.find(number)
+        file = self.course.tests_dir / exercise.chapter / f"test_{exercise.name}.py"
+        needs = "import time\nfrom pathlib import Path\n\nimport pytest\n\n"
+        file.write_text(needs + file.read_text("utf-8") + GATE, "utf-8")
+        file.with_suffix(f".gate{comer}").touch()
+        self.held = file.with_suffix(".held")
+
+    def wait_for_held(self):
+        """Wait until a judge waits at the gate."""
+        until(self.held.exists)
+
+    def release(self):
+        """Let it go on."""
+        self.held.unlink()
 
     def start(self, *args, program=("-m", "kata", "grade")):
         """Start it in the folder of the course."""
-        return subprocess.Popen(
+        run = subprocess.Popen(
             [sys.executable, *program, *map(str, args)],
             cwd=self.course.root,
             env=os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "100"},
@@ -88,6 +110,15 @@ class Room:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(run)
+        return run
+
+    def close(self):
+        """End what a failed test has left."""
+        for run in self.started:
+            if run.poll() is None:
+                run.kill()
+                run.communicate()
 
     def grade(self, *args):
         return self.start(self.students, "--to", self.out, "--workers", "1", *args)
@@ -98,11 +129,6 @@ class Room:
             return json.loads((self.out / name / "grade.json").read_text("utf-8"))
         except FileNotFoundError:
             return {"complete": False, "seconds": {}, "document": {}}
-
-    def wait_for(self, name, exercises=0):
-        """Wait until so many exercises of a hand-in are graded."""
-        file = self.out / name / "grade.json"
-        until(lambda: file.exists() and len(self.kept(name)["seconds"]) >= exercises)
 
 
 def until(condition):
@@ -142,27 +168,24 @@ def command(pid):
 
 
 def zygotes(pid):
-    """The zygotes of a class run, by their role."""
+    """The zygotes of a class run, by their role; what they fork is called by the same command."""
+    parents = alive()
     lines = {child: command(child) for child in below(pid)}
     return {
         line[line.index("kata.grading.zygote") + 1]: child
         for child, line in lines.items()
         if "kata.grading.zygote" in line and line[0] == sys.executable
+        if lines.get(parents.get(child)) != line
     }
 
 
 def victim_of(pid, who):
-    """A process of a station by its role, once it is there; `judge` is the one at work."""
-    found = []
-
-    def is_there():
-        of_role = zygotes(pid).get(who.removesuffix("s"))
-        below = [child for child, parent in alive().items() if parent == of_role]
-        found[:] = [of_role] if who.endswith("s") else below
-        return of_role and below
-
-    until(is_there)
-    return found[0]
+    """A process of a station by its role; `judge` is the one at work, of the zygote `judges`."""
+    of_role = zygotes(pid)[who.removesuffix("s")]
+    if who.endswith("s"):
+        return of_role
+    [at_work] = [child for child, parent in alive().items() if parent == of_role]
+    return at_work
 
 
 def points(out):
@@ -173,15 +196,17 @@ def points(out):
 
 @pytest.fixture
 def room(tmp_path):
-    return Room(tmp_path)
+    with contextlib.closing(Room(tmp_path)) as room:
+        yield room
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_an_ended_class_run_leaves_verdicts_and_no_process(room, how):
-    room.add("anna")
-    room.add("ben", SLOW)
+    for name in ("anna", "ben"):
+        room.add(name)
+    room.hold("1.2", comer=2)
     run = room.grade()
-    room.wait_for("ben", 1)
+    room.wait_for_held()
     started, before = below(run.pid), time.monotonic()
     assert len(started) >= 3  # two zygotes and a judge
     log = room.out / "anna" / "judge.log"
@@ -198,7 +223,6 @@ def test_an_ended_class_run_leaves_verdicts_and_no_process(room, how):
         assert err.splitlines()[-1].startswith("kata: interrupted: 1 of 2 are graded, see ")
         assert (room.out / "ben" / "report.html").exists()
         return
-    room.add("ben")
     run = room.grade("--resume")
     out, err = run.communicate(timeout=SECONDS)
     assert run.returncode == 0
@@ -207,10 +231,11 @@ def test_an_ended_class_run_leaves_verdicts_and_no_process(room, how):
 
 
 def test_a_judge_that_dies_is_reported_and_the_rest_is_graded(room):
-    room.add("anna", SLOW.replace("sleep(1)", "sleep(10)"))  # it is killed meanwhile
-    room.add("ben")
+    for name in ("anna", "ben"):
+        room.add(name)
+    room.hold("1.1")
     run = room.grade()
-    room.wait_for("anna")
+    room.wait_for_held()
     os.kill(victim_of(run.pid, "judge"), signal.SIGKILL)
     out, _ = run.communicate(timeout=SECONDS)
     assert run.returncode == 0
@@ -220,12 +245,14 @@ def test_a_judge_that_dies_is_reported_and_the_rest_is_graded(room):
 
 @pytest.mark.parametrize("who", ["judges", "workers"])
 def test_what_dies_at_a_station_costs_no_verdict(room, who):
-    room.add("anna", SLOW)
-    room.add("ben")
+    for name in ("anna", "ben"):
+        room.add(name)
+    room.hold("1.1")
     run = room.grade()
-    room.wait_for("anna")
+    room.wait_for_held()
     victim, started = victim_of(run.pid, who), below(run.pid)
     os.kill(victim, signal.SIGKILL)
+    room.release()
     out, _ = run.communicate(timeout=SECONDS)
     assert points(out) == {"anna": "2 of 2", "ben": "2 of 2"}
     assert run.returncode == 0
@@ -234,14 +261,16 @@ def test_what_dies_at_a_station_costs_no_verdict(room, who):
 
 def test_a_killed_worker_of_a_pool_is_replaced(room):
     for name in ("anna", "ben"):
-        room.add(name, SLOW)
+        room.add(name)
+    room.hold("1.1")
     hand_ins = [room.students / name for name in ("anna", "ben")]
     run = room.start(room.course.root, room.out, *hand_ins, program=("-c", POOL))
-    room.wait_for("anna")
+    room.wait_for_held()
     judges = victim_of(run.pid, "judges")
     started, pool = below(run.pid), alive()[judges]
     assert pool != run.pid
     os.kill(pool, signal.SIGKILL)
+    room.release()
     out, err = run.communicate(timeout=SECONDS)
     assert (out, err) == ("True True\n", "")
     until(lambda: not started & alive().keys())
