@@ -54,6 +54,7 @@ class Transcript:
     def __init__(self) -> None:
         self._calls: deque[list[str]] = deque(maxlen=REMEMBERED_CALLS)
         self._depth = 0
+        self.returned: type | None = None  # the type of what the last call returned
 
     def lines(self) -> list[str]:
         """The calls as an interactive session."""
@@ -80,6 +81,7 @@ class Transcript:
             entry = [f">>> {name if is_read else text.call(name, args[skip:], kwargs)}"]
             self._calls.append(entry)
             self._depth += 1
+            self.returned = None
             try:
                 result = function(*args, **kwargs)
             except NotImplementedError as error:
@@ -94,6 +96,7 @@ class Transcript:
                 self._depth -= 1
             if getattr(function, "__name__", "") != "__init__":
                 entry.append(text.brief(result))
+                self.returned = type(result)
             return result
 
         return wrapper

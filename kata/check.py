@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RETURNED_NONE = "got None: is a `return` missing?"
+OF_ITS_INPUT = "a tensor that is made or converted on the way takes the {0} of the input: {0}=x.{0}"
+# What to say about a type that came back, by its name.
+NO_TENSOR = {
+    "NoneType": RETURNED_NONE,
+    "tuple": "a comma too many, or a second value after `return`?",
+    "list": "torch.tensor or torch.stack makes a tensor of it",
+    "int": "keep it a tensor: no .item(), int() or len() at the end",
+    "float": "keep it a tensor: no .item() or float() at the end",
+    "bool": "keep it a tensor: no .item() or bool() at the end",
+    "ndarray": "stay in torch, without numpy",
+    "generator": "a generator does nothing until it is asked; list(...) collects what it yields",
+    "function": "are the brackets of a call missing?",
+    "method": "are the brackets of a call missing?",
+}
 DTYPE_TOLERANCE = {"bfloat16": (1.6e-2, 1e-2), "float16": (1e-3, 1e-3)}
 
 
@@ -34,12 +48,37 @@ def explain(actual: object, expected: object) -> list[str]:
     if actual is None and expected is not None:
         return [RETURNED_NONE, f"expected {brief(expected)}"]
     if is_tensor(actual) or is_tensor(expected):
-        return [f"got {brief(actual)}", f"expected {brief(expected)}"]
+        lines = [f"got {brief(actual)}", f"expected {brief(expected)}"]
+        if is_tensor(actual) and isinstance(expected, (int, float, list, tuple)):
+            plain = ".tolist() gives a list" if isinstance(expected, (list, tuple)) else ITEM
+            lines.append(f"got a tensor, expected {_kind(expected)}: {plain}")
+        return lines
     lines = [f"got      {brief(actual)}", f"expected {brief(expected)}"]
     if not _alike(actual, expected):
-        return [*lines, f"got {_kind(actual)}, expected {_kind(expected)}"]
+        note = _of_another_kind(actual, expected)
+        return [*lines, f"got {_kind(actual)}, expected {_kind(expected)}{note}"]
     difference = _difference(actual, expected)
     return [*lines, cut(difference)] if difference else lines
+
+
+ITEM = ".item() gives the number in it"
+
+
+def _of_another_kind(actual: object, expected: object) -> str:
+    kind = type(actual).__name__
+    if kind in ("generator", "function", "method"):
+        return f": {NO_TENSOR[kind]}"
+    if kind == "tuple" and len(actual) == 1 and type(actual[0]) is type(expected):  # type: ignore[arg-type, index]
+        return ": a comma too many?"
+    return ""
+
+
+def not_a_tensor(kind: type) -> str:
+    """What to say about something of this type in the place of a tensor; maybe nothing."""
+    if kind.__module__ == "torch.return_types":  # of x.max(dim), say
+        return f"got {a(kind.__name__)} of several tensors: .values or .indices is one of them"
+    note = NO_TENSOR.get(kind.__name__, "")
+    return note if note in ("", RETURNED_NONE) else f"got {a(kind.__name__)}: {note}"
 
 
 def _alike(actual: object, expected: object) -> bool:
@@ -184,18 +223,30 @@ def tensor_difference(
     import torch
 
     if actual is None:
-        return f"{RETURNED_NONE}\nexpected {_shape(expected, axes)}"
+        return f"{RETURNED_NONE}\nexpected a tensor {_shape(expected, axes)}"
     if type(actual) not in (torch.Tensor, torch.nn.Parameter):
-        return f"got {_kind(actual)}, expected a tensor {_shape(expected, axes)}"
+        note = not_a_tensor(type(actual)) or f"got {_kind(actual)}"
+        return f"{note}\nexpected a tensor {_shape(expected, axes)}"
     if actual.shape != expected.shape:
         return f"got shape {_shape(actual, axes)}\nexpected  {_shape(expected, axes)}"
     if actual.dtype != expected.dtype:
-        return f"got dtype {actual.dtype}, expected {expected.dtype}"
+        return f"got dtype {actual.dtype}, expected {expected.dtype}\n{_of_dtype(actual, expected)}"
     if actual.device.type != expected.device.type:
-        return f"got a tensor on {actual.device}, expected one on {expected.device}"
+        got, want = actual.device, expected.device
+        return f"got a tensor on {got}, expected one on {want}\n{OF_ITS_INPUT.format('device')}"
     if expected.is_meta or expected.numel() == 0:  # neither has values to compare
         return ""
     return _value_difference(actual, expected, axes, rtol, atol)
+
+
+def _of_dtype(actual: Tensor, expected: Tensor) -> str:
+    if expected.dtype.is_floating_point and actual.dtype.is_floating_point:
+        return OF_ITS_INPUT.format("dtype")
+    if str(expected.dtype) == "torch.bool":
+        return "expected True and False: a comparison gives them"
+    if expected.dtype.is_floating_point:
+        return "expected floating point: whole numbers stay whole until they are converted"
+    return "expected whole numbers: indices, ids or counts"
 
 
 def _value_difference(
@@ -242,7 +293,7 @@ def _shape(tensor: Tensor, axes: str) -> str:
     sizes = tuple(tensor.shape)
     if axes and len(axes.split()) == len(sizes):
         return "(" + ", ".join(f"{n}={s}" for n, s in zip(axes.split(), sizes, strict=True)) + ")"
-    return str(sizes)
+    return str(sizes) if sizes else "() of one value"
 
 
 def _position(index: tuple[int, ...], axes: str) -> str:

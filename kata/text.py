@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -170,16 +171,30 @@ def first_difference(a: Sequence[object], b: Sequence[object]) -> int:
     return next((i for i in range(shared) if a[i] != b[i]), shared)
 
 
-_NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
+_NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b")
 
 
-def normal(message: str) -> str:
-    """A message without what differs between two runs of the same mistake.
+def alike(a: str, b: str, tolerance: float) -> bool:
+    """Whether two messages say the same, but for addresses and for how a number was rounded.
 
-    Addresses go, and floating-point numbers keep three significant digits.
+    Args:
+        a: one message.
+        b: the other one.
+        tolerance: relative, for a number that is no integer in both.
     """
-    message = re.sub(r"0x[0-9a-fA-F]+", "0x", message)
-    return _NUMBER.sub(lambda m: f"{float(m[0]):.3g}", message)
+    if a == b:
+        return True
+    a, b = (re.sub(r"0x[0-9a-fA-F]+", "0x", message) for message in (a, b))
+    if _NUMBER.sub("#", a) != _NUMBER.sub("#", b):
+        return False
+    pairs = zip(_NUMBER.findall(a), _NUMBER.findall(b), strict=True)
+    return all(x == y or _close(x, y, tolerance) for x, y in pairs)
+
+
+def _close(x: str, y: str, tolerance: float) -> bool:
+    if x.lstrip("-").isdecimal() and y.lstrip("-").isdecimal():
+        return False
+    return math.isclose(float(x), float(y), rel_tol=tolerance)
 
 
 def indent(text: str, by: str) -> str:

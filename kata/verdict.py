@@ -14,8 +14,9 @@ from types import TracebackType
 
 import pytest
 
-from kata import stubs, text
+from kata import scene, stubs, text
 from kata.answer import Answer, Todo, Unusable, is_stub, last_frame, transcript
+from kata.check import not_a_tensor
 from kata.course import Course, Exercise
 
 
@@ -34,6 +35,10 @@ class Verdict(StrEnum):
     def failed(self) -> bool:
         """Whether the learner's code was run and found wanting."""
         return self in (Verdict.WRONG, Verdict.CRASH, Verdict.TIMEOUT)
+
+
+SAME_NUMBER = 1e-3
+SIMILAR_NUMBER = 2e-2
 
 
 class Likeness(IntEnum):
@@ -72,8 +77,12 @@ class Finding:
         """How much two findings look like the same mistake, however the code is written."""
         if self.verdict is not other.verdict:
             return Likeness.NONE
-        if text.normal(self.message) == text.normal(other.message):
+        if text.alike(self.message, other.message, SAME_NUMBER):
             return Likeness.SAME
+        # In another order of operations a sum is rounded in another way, in bfloat16 visibly.
+        mine, others = (message.partition("\n")[0] for message in (self.message, other.message))
+        if self.verdict is Verdict.WRONG and text.alike(mine, others, SIMILAR_NUMBER):
+            return Likeness.SIMILAR
         # The text of an exception depends on how the code is written, its type less so.
         crashed_inside = self.verdict is Verdict.CRASH and bool(self.where and other.where)
         if crashed_inside and self.message.split(":")[0] == other.message.split(":")[0]:
@@ -102,7 +111,11 @@ def judge(error: BaseException, course: Course, trees: Iterable[Path], answer: A
     if isinstance(error, pytest.skip.Exception) and frame is None:
         return Finding(Verdict.NOT_RUN, _not_run(str(error)))
     where = _syntax_line(error, trees, course.root)
-    where = where or (_source_line(frame, course.root) if frame else _elsewhere(error, course.root))
+    where = where or (
+        _source_line(frame, course.root, whole=isinstance(error, TimeLimit))
+        if frame
+        else _elsewhere(error, course.root)
+    )
     if isinstance(error, TimeLimit):
         line = answer._kata_running_line()
         return Finding(
@@ -116,15 +129,25 @@ def judge(error: BaseException, course: Course, trees: Iterable[Path], answer: A
         where = _elsewhere(error.__cause__, course.root)
         where = _source_line(frame, course.root) if frame else where
         return Finding(Verdict.WRONG, _assertion(str(error)), where, calls)
-    return Finding(Verdict.CRASH, _crash(error, course.root), where, calls)
+    message = _crash(error, course.root)
+    if not where and (note := wrong_kind(error, answer)):
+        message = f"{message}\n{note}"
+    return Finding(Verdict.CRASH, message, where, calls)
 
 
-ELSEWHERE = "__kata_where__"  # on an exception from another process: file and number of the line
+def wrong_kind(error: BaseException, answer: Answer) -> str:
+    """What to say when a test could do nothing with what came back, such as None."""
+    kind = answer._kata_transcript.returned
+    return not_a_tensor(kind) if kind and kind.__name__ in str(error) else ""
+
+
+# On an exception from another process: file and number of the line, and the names on it.
+ELSEWHERE = "__kata_where__"
 
 
 def _elsewhere(error: BaseException, root: Path) -> str:
     place = getattr(error, ELSEWHERE, None)
-    return _line(place[0], place[1], root) if place else ""
+    return _line(place[0], place[1], root, place[2]) if place else ""
 
 
 def lacking(error: BaseException, course: Course, tree: Path, exercise: Exercise) -> Finding | None:
@@ -230,12 +253,15 @@ def running_line(thread_id: int, trees: list[Path], root: Path) -> str:
     return ""
 
 
-def _source_line(frame: TracebackType, root: Path) -> str:
-    return _line(frame.tb_frame.f_code.co_filename, frame.tb_lineno, root)
+def _source_line(place: TracebackType, root: Path, whole: bool = False) -> str:
+    file, number = place.tb_frame.f_code.co_filename, place.tb_lineno
+    at = None if whole else place.tb_lasti
+    return _line(file, number, root, scene.names(place.tb_frame, number, at))
 
 
-def _line(file: str, number: int, root: Path) -> str:
-    return f"{relative(file, root)}:{number}\n    {linecache.getline(file, number).strip()}"
+def _line(file: str, number: int, root: Path, names: Iterable[str] = ()) -> str:
+    lines = [linecache.getline(file, number).strip(), *names]
+    return "\n    ".join([f"{relative(file, root)}:{number}", *lines])
 
 
 def _syntax_line(error: BaseException, trees: list[Path], root: Path) -> str:

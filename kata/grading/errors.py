@@ -7,10 +7,13 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from kata import scene
 from kata.answer import is_stub
+from kata.text import ascii_safe
 from kata.verdict import ELSEWHERE
 
 LONGEST = 100_000
+LONGEST_NAME = 200
 _MOST_NAMES = 20
 
 
@@ -43,15 +46,18 @@ def _cut(value: Any) -> Any:
 
 
 def _place(error: BaseException, trees: list[Path]) -> list[Any]:
-    """The file and number of the learner's innermost line, where there is one."""
-    found: list[Any] = []
+    """The file and number of the learner's innermost line and the names on it, if there is one."""
+    found = None
     traceback = error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
         if any(Path(file).is_relative_to(tree) for tree in trees):
-            found = [file, traceback.tb_lineno]
+            found = traceback
         traceback = traceback.tb_next
-    return found
+    if found is None:
+        return []
+    frame, line = found.tb_frame, found.tb_lineno
+    return [frame.f_code.co_filename, line, scene.names(frame, line, found.tb_lasti)]
 
 
 def error_from_wire(shown: Any) -> BaseException:
@@ -118,8 +124,10 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _where(value: Any) -> tuple[str, int] | None:
+def _where(value: Any) -> tuple[str, int, list[str]] | None:
     place = _list(value)
-    if len(place) == 2 and isinstance(place[0], str) and type(place[1]) is int:
-        return place[0][:1000], place[1]
+    if len(place) == 3 and isinstance(place[0], str) and type(place[1]) is int:
+        names = [name for name in _list(place[2]) if isinstance(name, str)]
+        shown = [ascii_safe(name[:LONGEST_NAME]).replace("\n", " ") for name in names]
+        return place[0][:1000], place[1], shown[: scene.MOST_NAMES]
     return None

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kata.check import explain, raises
-from kata.text import brief, described
+from kata.text import alike, brief, described
 
 
 def difference(actual, expected):
@@ -26,6 +26,10 @@ def test_none_is_a_missing_return():
     assert explain(None, [1]) == ["got None: is a `return` missing?", "expected [1]"]
 
 
+def iter_of_one():
+    yield 1
+
+
 DIFFERENCES = [
     ([1, 2, 3], [1, 5, 3], ["first difference at [1]: got 2, expected 5"]),
     ([1, 2], [1, 2, 3, 4], ["lengths differ: got 2, expected 4; the first one missing is 3"]),
@@ -40,6 +44,16 @@ DIFFERENCES = [
     ([1], None, ["got a list, expected None"]),
     ("1", 1, ["got a str, expected an int"]),
     (True, 2, ["got a bool, expected an int"]),
+    ((3,), 3, ["got a tuple, expected an int: a comma too many?"]),
+    (
+        iter_of_one(),
+        [1],
+        [
+            "got a generator, expected a list: a generator does nothing until it is asked; "
+            "list(...) collects what it yields"
+        ],
+    ),
+    (iter_of_one, 1, ["got a function, expected an int: are the brackets of a call missing?"]),
     (1.5, 2, []),
     ("abc", "abd", ["first difference at character 2, after 'ab': got 'c', expected 'd'"]),
     ("ab", "abc", ["first difference at character 2, after 'ab': got the end, expected 'c'"]),
@@ -229,3 +243,26 @@ def imported(code):
 
 def test_checks_import_nothing_slow():
     assert imported("import kata.check, kata.plugin, kata.wrong") == set()
+
+
+# ------------------------------------------------------------------------- messages that are alike
+
+ALIKE = [
+    ("got 1.2345, expected 2", "got 1.2346, expected 2", True),
+    ("got 1.2345, expected 2", "got 1.25, expected 2", False),
+    ("got 1, expected 2", "got 1.0001, expected 2", True),
+    ("got 1000, expected 2", "got 1001, expected 2", False),
+    ("got 1e-08, expected 2", "got 1.0001e-08, expected 2", True),
+    ("got -0.5", "got 0.5", False),
+    ("<f at 0x7f1>", "<f at 0x9a2>", True),
+    ("got 1.0 of 2", "got 1.0", False),
+    ("axis0=1", "axis1=1", False),
+    ("got nan", "got nan", True),
+    ("2.5 x", "2.5 y", False),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "same"), ALIKE)
+def test_rounding_makes_no_other_message(a, b, same):
+    assert alike(a, b, 1e-3) is same
+    assert alike(b, a, 1e-3) is same

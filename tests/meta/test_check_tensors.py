@@ -34,15 +34,36 @@ def test_equal_tensors_are_close():
 
 def test_none_is_a_missing_return():
     assert words(None, torch.ones(2, 3), "batch vocab") == (
-        "got None: is a `return` missing?\nexpected (batch=2, vocab=3)"
+        "got None: is a `return` missing?\nexpected a tensor (batch=2, vocab=3)"
     )
 
 
-@pytest.mark.parametrize(
-    ("value", "name"), [([1.0, 1.0], "a list"), (1.0, "a float"), ("x", "a str")]
-)
-def test_another_type_is_no_tensor(value, name):
-    assert words(value, torch.ones(2), "vocab") == f"got {name}, expected a tensor (vocab=2)"
+NO_TENSORS = {
+    "list": ([1.0], "got a list: torch.tensor or torch.stack makes a tensor of it"),
+    "tuple": ((1, 2), "got a tuple: a comma too many, or a second value after `return`?"),
+    "number": (1.0, "got a float: keep it a tensor: no .item() or float() at the end"),
+    "function": (len, "got a builtin_function_or_method"),
+    "text": ("x", "got a str"),
+}
+
+
+@pytest.mark.parametrize("name", NO_TENSORS)
+def test_another_type_is_no_tensor(name):
+    value, said = NO_TENSORS[name]
+    assert words(value, torch.ones(2), "vocab") == f"{said}\nexpected a tensor (vocab=2)"
+
+
+def test_several_tensors_are_told_from_one():
+    assert words(torch.ones(2, 2).max(-1), torch.ones(2), "batch") == (
+        "got a max of several tensors: .values or .indices is one of them\n"
+        "expected a tensor (batch=2)"
+    )
+
+
+def test_a_tensor_of_one_value_has_no_shape_to_name():
+    assert words(None, torch.tensor(1.0)) == (
+        "got None: is a `return` missing?\nexpected a tensor () of one value"
+    )
 
 
 def test_a_subclass_that_could_compare_as_it_likes_is_refused():
@@ -51,7 +72,7 @@ def test_a_subclass_that_could_compare_as_it_likes_is_refused():
             return torch.zeros(2, dtype=torch.bool)
 
     fake = torch.zeros(2).as_subclass(Equal)
-    assert words(fake, torch.ones(2)) == "got an Equal, expected a tensor (2,)"
+    assert words(fake, torch.ones(2)) == "got an Equal\nexpected a tensor (2,)"
 
 
 def test_shapes_have_named_axes():
@@ -64,15 +85,29 @@ def test_shapes_have_named_axes():
     assert words(torch.ones(2, 1), torch.ones(2)) == "got shape (2, 1)\nexpected  (2,)"
 
 
-def test_dtypes_are_compared():
-    assert words(torch.ones(2), torch.ones(2, dtype=torch.float64)) == (
-        "got dtype torch.float32, expected torch.float64"
+DTYPES = {
+    ("float32", "float64"): "a tensor that is made or converted on the way takes the dtype of the "
+    "input: dtype=x.dtype",
+    ("int64", "float32"): "expected floating point: whole numbers stay whole until they are "
+    "converted",
+    ("float32", "int64"): "expected whole numbers: indices, ids or counts",
+    ("float32", "bool"): "expected True and False: a comparison gives them",
+}
+
+
+@pytest.mark.parametrize(("got", "wanted"), DTYPES)
+def test_dtypes_are_compared(got, wanted):
+    actual, expected = (torch.ones(2, dtype=getattr(torch, name)) for name in (got, wanted))
+    assert words(actual, expected) == (
+        f"got dtype torch.{got}, expected torch.{wanted}\n{DTYPES[got, wanted]}"
     )
 
 
 def test_devices_are_compared():
     assert words(torch.ones(2), torch.ones(2, device="meta")) == (
-        "got a tensor on cpu, expected one on meta"
+        "got a tensor on cpu, expected one on meta\n"
+        "a tensor that is made or converted on the way takes the device of the input: "
+        "device=x.device"
     )
     close(torch.ones(2, device="meta"), torch.zeros(2, device="meta"))
 
@@ -182,6 +217,10 @@ def test_a_tensor_instead_of_a_value_is_told():
     assert explain(torch.tensor([1, 2]), [1, 2]) == [
         "got Tensor[2; int64] = [1, 2]",
         "expected [1, 2]",
+        "got a tensor, expected a list: .tolist() gives a list",
+    ]
+    assert explain(torch.tensor(3), 4)[2:] == [
+        "got a tensor, expected an int: .item() gives the number in it"
     ]
 
 

@@ -68,7 +68,7 @@ def test_another_error_than_expected_is_wrong_and_located(lab):
         "wrong answer",
         "  >>> double(-1)\n  IndexError: list index out of range",
         "  expected ValueError whose message contains 'must not be negative'\n"
-        "  at exercises/ch01_demo/ex01_double.py:18\n      return [][x]",
+        "  at exercises/ch01_demo/ex01_double.py:18\n      return [][x]\n      x: -1",
         test=10,
     )
 
@@ -91,9 +91,30 @@ def test_an_exception_is_a_crash_with_its_line(lab):
     assert outcome.failure("test_three_becomes_six") == failure(
         "it crashed",
         "  >>> double(3)\n  TypeError: 'int' object is not subscriptable",
-        '  at exercises/ch01_demo/ex01_double.py:18\n      return x["a"]',
+        '  at exercises/ch01_demo/ex01_double.py:18\n      return x["a"]\n      x: 3',
         "  looks like: The number was used as a list.",
     )
+
+
+NO_RETURN = """
+def test_double_has_bits(answer):
+    assert answer.double(3).bit_length() == 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "note"),
+    [
+        ("2 * x", "'NoneType' object has no attribute", "got None: is a `return` missing?"),
+        ("return 2 * x,", "'tuple' object has no attribute", "got a tuple: a comma too many, or"),
+    ],
+)
+def test_a_test_that_can_do_nothing_with_the_answer_says_why(lab, body, error, note):
+    lab.answer("1.1", body)
+    lab.test_file(NO_RETURN)
+    text = lab.run(ONLY_1).failure("test_double_has_bits")
+    assert error in text
+    assert note in text
 
 
 def test_an_assertion_of_the_answer_itself_is_a_crash(lab):

@@ -128,7 +128,7 @@ def test_a_long_text_is_cut():
 
 def test_the_place_is_the_learner_s_innermost_line():
     error = caught("def f():\n    import json\n    json.loads('{')\n\nf()\n")
-    assert getattr(raised(error, TREE), ELSEWHERE) == (str(FILE), 3)
+    assert getattr(raised(error, TREE), ELSEWHERE) == (str(FILE), 3, [])
     assert getattr(raised(error, TREE / "ch02"), ELSEWHERE) is None
 
 
@@ -191,7 +191,18 @@ def test_a_syntax_error_can_always_be_shown(syntax):
     assert got.lineno is None or 0 <= got.lineno < 2**31
 
 
-@pytest.mark.parametrize("where", [None, [], "ab", [1, 2], ["f"], ["f", "1"], ["f", True], [[], 1]])
+def test_names_of_a_place_are_text_in_few_lines():
+    where = ["f", 1, ["a\x1b\nb" + "c" * 999, 3, *"defghij"]]
+    _, _, names = getattr(error_from_wire({"where": where}), ELSEWHERE)
+    assert names[0].startswith("a\\x1b bccc")
+    assert len(names[0]) < 210
+    assert names[1:] == ["d", "e", "f", "g", "h"]
+
+
+NO_PLACES = [None, [], "ab", [1, 2, []], ["f"], ["f", 1], ["f", "1", []], ["f", True, []]]
+
+
+@pytest.mark.parametrize("where", [*NO_PLACES, [[], 1, []]])
 def test_what_is_no_place_is_left_out(where):
     assert getattr(error_from_wire({"where": where}), ELSEWHERE) is None
 
