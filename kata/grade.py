@@ -70,6 +70,7 @@ class Ledger:
         self.tree = tree
         self.file = file
         self.rows: dict[str, dict[str, Record | None]] = {}
+        self.partial: set[str] = set()  # exercises of which only some tests were chosen
         self._reports: dict[str, pytest.TestReport] = {}
 
     # --------------------------------------------------------------------------- collecting
@@ -134,9 +135,26 @@ class Ledger:
         """The verdict on each exercise."""
         return {slug: self._verdict(row) for slug, row in self.rows.items()}
 
+    def known(self) -> dict[str, Verdict]:
+        """The verdicts that hold: an exercise is not done when only some of its tests passed."""
+        done = (Verdict.PASS, Verdict.NOT_RUN)
+        return {
+            slug: verdict
+            for slug, verdict in self.verdicts().items()
+            if verdict is not Verdict.MISSING and not (slug in self.partial and verdict in done)
+        }
+
     def _verdict(self, row: Mapping[str, Record | None]) -> Verdict:
         found = {Verdict(r["verdict"]) if r else Verdict.MISSING for r in row.values()}
         return next(v for v in WORST_FIRST if v in found)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """How many tests of each exercise passed, and of how many that could be run."""
+        return {slug: self._counts(row) for slug, row in self.rows.items()}
+
+    def _counts(self, row: Mapping[str, Record | None]) -> tuple[int, int]:
+        verdicts = [r["verdict"] if r else Verdict.MISSING for r in row.values()]
+        return verdicts.count(Verdict.PASS), len(verdicts) - verdicts.count(Verdict.NOT_RUN)
 
     def missing(self) -> list[str]:
         """The exercises of which some test has no verdict."""
@@ -161,12 +179,12 @@ class Ledger:
         }
 
         def holds(name: str) -> bool:
-            """Whether it explains all that it would fail, alone or together with another."""
+            """Whether it explains all tests that it would fail, alone or together with another."""
             others = [fails for other, fails in known.items() if other != name]
+            explained = {r["test"] for r in failed if name in r["candidates"]}
             return name in known and all(
-                name in r["candidates"] or any(r["test"] in fails for fails in others)
-                for r in failed
-                if r["test"] in known[name]
+                test in explained or any(test in fails for fails in others)
+                for test in failed_names & known[name]
             )
 
         possible = [name for name in record["candidates"] if holds(name)]
@@ -191,8 +209,7 @@ class Ledger:
         for slug, row in sorted(self.rows.items()):
             exercise = self.course.find(slug)
             tests = {r["id"]: self._test(r) for r in row.values() if r}
-            count = sum(1 for r in row.values() if not r or r["verdict"] != Verdict.NOT_RUN)
-            passed = sum(1 for r in row.values() if r and r["verdict"] == Verdict.PASS)
+            passed, count = self._counts(row)
             sentences = [s for r in row.values() if r for s in self.looks_like(r)]
             exercises[slug] = {
                 "number": exercise.number,
@@ -228,7 +245,7 @@ class Ledger:
         if not self.rows:
             return []
         mine = self.tree == self.course.exercises_dir.resolve()
-        verdicts = (progress.read(self.course) if mine else {}) | self.verdicts()
+        verdicts = (progress.read(self.course) if mine else {}) | self.known()
         chapters = [
             chapter
             for chapter, exercises in self.course.chapters.items()

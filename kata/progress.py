@@ -1,7 +1,7 @@
 """What is done and what comes next: a cache of the last verdicts in `.kata/`, by slug.
 
-The tests are the truth. An entry counts only while the file it was made for is unchanged, and
-deleting `.kata/` loses nothing that a run of pytest does not bring back.
+The tests are the truth. An entry counts only while the file it was made for is unchanged, and a
+cache that is gone comes back with the next run of pytest. How the work went is in kata.history.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from kata import history
 from kata.course import Course, Exercise, chapter_title
 from kata.files import write_json
 from kata.verdict import Verdict, relative
 
 BAR = 20
+DIGEST = 16  # hexadecimal digits
 
 
 def state_file(course: Course) -> Path:
@@ -28,33 +30,81 @@ def state_file(course: Course) -> Path:
 
 def read(course: Course) -> dict[str, Verdict]:
     """The last verdict on every exercise whose file has not changed since."""
+    entries = _entries(course)
+    return {
+        exercise.slug: entries[exercise.slug].verdict
+        for exercise in course.exercises
+        if exercise.slug in entries and entries[exercise.slug].digest == digest(course, exercise)
+    }
+
+
+class _Entry(NamedTuple):
+    verdict: Verdict
+    digest: str
+
+
+def _entries(course: Course) -> dict[str, _Entry]:
+    """All that the cache holds, also on files that have changed and exercises that are gone."""
     try:
         entries = json.loads(state_file(course).read_text("utf-8"))["exercises"]
         return {
-            exercise.slug: Verdict(entries[exercise.slug]["verdict"])
-            for exercise in course.exercises
-            if entries.get(exercise.slug, {}).get("digest") == digest(course, exercise)
+            slug: _Entry(Verdict(entry["verdict"]), entry["digest"])
+            for slug, entry in entries.items()
+            if f"{slug}{entry['digest']}".isprintable()  # no lone surrogates: those cannot be saved
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}  # none yet, or damaged: a cache may be forgotten
 
 
-def save(course: Course, verdicts: Mapping[str, Verdict]) -> None:
-    """Add the verdicts of a run; a checkout that cannot be written is not an error."""
-    entries: dict[str, Any] = {}
-    for slug, verdict in (read(course) | dict(verdicts)).items():
-        exercise = course.find(slug)
-        entries[slug] = {"verdict": str(verdict), "digest": digest(course, exercise)}
+def save(
+    course: Course,
+    verdicts: Mapping[str, Verdict],
+    counts: Mapping[str, tuple[int, int]] | None = None,
+) -> None:
+    """Add the verdicts of a run; a checkout that cannot be written is not an error.
+
+    Args:
+        course: the course.
+        verdicts: by slug.
+        counts: how many tests passed, and of how many; by slug.
+    """
+    before = _entries(course)
+    found = {
+        exercise.slug: _Entry(verdicts[exercise.slug], digest(course, exercise))
+        for exercise in course.exercises
+        if exercise.slug in verdicts
+    }
+    entries = {slug: entry._asdict() for slug, entry in (before | found).items()}
     with contextlib.suppress(OSError):
         write_json(state_file(course), {"schema": 1, "exercises": entries})
+    time = history.now()
+    events = {
+        slug: history.Event(time, slug, *entry, *(counts or {}).get(slug, (0, 0)))
+        for slug, entry in found.items()
+        if entry != before.get(slug) and entry.verdict is not Verdict.MISSING
+    }
+    history.append(course, (e for slug, e in events.items() if _is_news(e, before.get(slug))))
+
+
+def _is_news(event: history.Event, before: _Entry | None) -> bool:
+    """Whether it is worth a line: not a stub that is as untouched as it was."""
+    return event.is_try or (before is not None and before.verdict is not event.verdict)
+
+
+# The docstring at the top and the numbers of chapters and exercises, in bytes of any encoding.
+_NOT_CODE = re.compile(rb'\A(?:\xef\xbb\xbf)?""".*?"""|\b(?:ch|ex)\d\d(?=_)', re.DOTALL)
 
 
 def digest(course: Course, exercise: Exercise) -> str:
-    """A fingerprint of the learner's file; empty when there is none."""
+    """A fingerprint of the code in the learner's file, empty when there is none.
+
+    Renumbering the course changes the first docstring and imports, and no fingerprint.
+    """
     try:
-        return hashlib.sha256((course.exercises_dir / exercise.path).read_bytes()).hexdigest()
+        content = (course.exercises_dir / exercise.path).read_bytes()
     except OSError:
         return ""
+    return hashlib.sha256(_NOT_CODE.sub(b"", content)).hexdigest()[:DIGEST]
 
 
 def next_exercise(

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from pytest_timeout import is_debugging  # type: ignore[import-untyped]
 
-from kata import grade, progress, verdict
+from kata import grade, naming, progress, verdict
 from kata.answer import Answer, Todo, Unusable, transcript
 from kata.course import Course, Exercise
 from kata.files import write_json
@@ -59,7 +59,8 @@ class Run:
         self.tree = tree
         self.own: bool = config.getoption("--own")
         self.strict = is_strict(config)
-        self.matrix: dict[str, dict[str, dict[str, str]]] = {}
+        # What --prove finds: by exercise, wrong version and test with its parameters.
+        self.findings: dict[Exercise, dict[str, dict[str, tuple[str, Finding]]]] = {}
         self.thread_id = threading.get_ident()
         self.judging = False
         self.warm: set[Exercise] = set()
@@ -131,7 +132,10 @@ class Run:
             if finding.verdict is Verdict.TIMEOUT:
                 self.endless.add(exercise)
             if finding.verdict in (Verdict.WRONG, Verdict.CRASH):
+                noted = dict(vars(item))  # PyCharm's plugin: what the answer gave to compare
                 item.stash[CANDIDATES] = self._diagnose(item, exercise, finding)
+                vars(item).clear()
+                vars(item).update(noted)
             if finding.verdict is Verdict.TODO:
                 if self.strict:
                     raise _failure(f"{exercise}: {TODO}") from None
@@ -163,7 +167,7 @@ class Run:
         """Run a test once more, with a wrong version as its answer."""
         bank = Bank(self.course, exercise)
         with fresh(bank.source(version)) as module, open(os.devnull, "w", encoding="utf-8") as sink:
-            answer = Answer(module, record=False)
+            answer = Answer(module)  # what comes back is part of what is said
             limit = self._limit(item, seconds)
             try:
                 with contextlib.redirect_stdout(sink), limit:
@@ -198,14 +202,11 @@ class Run:
         return found
 
     def _prove(self, item: pytest.Function, exercise: Exercise) -> None:
-        """Note which wrong versions this test catches."""
+        """Note what this test says about each wrong version."""
         for version in Bank(self.course, exercise).versions():
-            got = self._call_with(item, exercise, version, PROOF_SECONDS).verdict
-            row = self.matrix.setdefault(exercise.slug, {}).setdefault(version.name, {})
-            before = row.get(test_name(item), Verdict.NOT_RUN)
-            # One parameter that fails is enough, one that passes shows that the test was run.
-            if before is Verdict.NOT_RUN or (before is Verdict.PASS and got.failed):
-                row[test_name(item)] = got
+            found = self._call_with(item, exercise, version, PROOF_SECONDS)
+            row = self.findings.setdefault(exercise, {}).setdefault(version.name, {})
+            row[item.nodeid] = test_name(item), found
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -222,6 +223,8 @@ class Run:
         if finding.verdict.failed:
             report.outcome = "failed"  # pytest takes a learner's unittest.SkipTest for a skip
         record = self._put_record(report, item, exercise, finding)
+        if finding.verdict is Verdict.TODO and isinstance(report.longrepr, tuple):
+            report.longrepr = (*report.longrepr[:2], str(Verdict.TODO))  # without the class's name
         if report.failed and self.config.option.verbose < 2 and item.stash.get(FINDING, None):
             report.longrepr = grade.LearnerText(self.ledger.text(record))
         return report
@@ -250,14 +253,32 @@ class Run:
 
     # ---------------------------------------------------------------------------- the session
 
+    def pytest_sessionstart(self) -> None:
+        """Undo what PyCharm's plugin has set: `-vv`, where nobody typed it.
+
+        No word of ours would be read, and pytest would compare long lists until the time is up.
+        """
+        self.config.option.verbose = self.config.known_args_namespace.verbose
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Every exercise that is to be graded is missing until a verdict is in."""
         self.ledger.expect([item.nodeid for item in session.items], self._required())
+        named = [
+            self.course.of_test_file(arg.split("::")[0]) for arg in self.config.args if "::" in arg
+        ]
+        self.ledger.partial |= {exercise.slug for exercise in named if exercise}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
         """The same on the controller of pytest-xdist, which collects nothing itself."""
         self.ledger.expect(ids, self._required())
+        if self.config.option.keyword or self.config.option.markexpr:  # it cannot know the rest
+            self.ledger.partial |= self.ledger.rows.keys()
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note the exercises that are tested in part."""
+        exercises = [self.course.of_test_file(item.path) for item in items]
+        self.ledger.partial |= {exercise.slug for exercise in exercises if exercise}
 
     def _required(self) -> list[Exercise]:
         """The exercises that need a verdict, whether or not their tests could be collected."""
@@ -283,7 +304,7 @@ class Run:
         if hasattr(self.config, "workerinput"):
             return
         if proof := self._file("--prove"):
-            write_json(proof, self.matrix)
+            write_json(proof, naming.proof(self.course, self.findings))
         if self.config.option.collectonly:
             return
         self.ledger.finish()
@@ -292,7 +313,7 @@ class Run:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.exit_status = session.exitstatus
         if self.tree == self.course.exercises_dir.resolve():
-            progress.save(self.course, self.ledger.verdicts())
+            progress.save(self.course, self.ledger.known(), self.ledger.counts())
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A bar per chapter, and what to do next."""

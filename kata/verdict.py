@@ -37,6 +37,7 @@ class Verdict(StrEnum):
         return self in (Verdict.WRONG, Verdict.CRASH, Verdict.TIMEOUT)
 
 
+OWN_WORDS = re.compile(r"^raised (\w+): .*(\nexpected \1)\b")  # see check.raises
 SAME_NUMBER = 1e-3
 SIMILAR_NUMBER = 2e-2
 
@@ -77,7 +78,9 @@ class Finding:
         """How much two findings look like the same mistake, however the code is written."""
         if self.verdict is not other.verdict:
             return Likeness.NONE
-        if text.alike(self.message, other.message, SAME_NUMBER):
+        # How a learner words the error that is asked for says nothing about the mistake.
+        said, too = (OWN_WORDS.sub(r"raised \1\2", m) for m in (self.message, other.message))
+        if text.alike(said, too, SAME_NUMBER):
             return Likeness.SAME
         # In another order of operations a sum is rounded in another way, in bfloat16 visibly.
         mine, others = (message.partition("\n")[0] for message in (self.message, other.message))

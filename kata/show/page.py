@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 
 # Nothing may be fetched and no script may run, whatever text a page shows.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _DOCUMENT = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -58,15 +59,18 @@ summary { cursor: pointer; }
 """
 
 
-def document(title: str, body: str, style: str = "") -> str:
+def document(title: str, body: str, style: str = "", pictures: bool = False) -> str:
     """A whole page.
 
     Args:
         title: plain text.
         body: HTML; what comes from outside is escaped already.
         style: CSS of this page alone.
+        pictures: whether there are some, which are in the page itself.
     """
-    return _DOCUMENT.format(title=html.escape(title), body=body, style=_STYLE + style)
+    policy = f"{_POLICY}; img-src data:" if pictures else _POLICY
+    title = html.escape(title)
+    return _DOCUMENT.format(title=title, body=body, style=_STYLE + style, policy=policy)
 
 
 def table(head: list[str], rows: list[list[str]], numbers: int) -> str:

@@ -4,6 +4,11 @@ import json
 import os
 import shutil
 
+import pytest
+
+from kata import progress
+from kata.verdict import Verdict
+
 NEXT = (
     "next: exercises/ch01_demo/{file}:{line}  {title}  "
     "(stuck? kata hint {n}   start over? kata reset {n})"
@@ -56,6 +61,44 @@ def test_a_pass_is_forgotten_when_its_file_is_edited(lab):
     summary = lab.run("tests/ch01_demo/test_ex02_pick.py").summary()
     assert summary[0] == "1 demo           [....................] 0 of 2 done"
     assert summary[1].startswith("next: exercises/ch01_demo/ex01_double.py:")
+
+
+PARTS = [
+    ("-k", "three"),
+    ("-n", "2", "-k", "three"),
+    ("--deselect", "tests/ch01_demo/test_ex01_double.py::test_negative_number_is_refused"),
+]
+
+
+@pytest.mark.parametrize("args", PARTS, ids=" ".join)
+def test_an_exercise_is_not_done_when_a_part_of_its_tests_passes(lab, args):
+    lab.answer("1.1", "return 2 * x")
+    outcome = lab.run_outside(*args)
+    assert outcome.exit == 0
+    assert outcome.summary()[0].endswith("0 of 2 done")
+    assert outcome.summary()[-1].startswith("next: exercises/ch01_demo/ex01_double.py")
+    assert progress.read(lab.course).get("demo/double") is None
+
+
+def test_one_test_by_its_name_is_a_part(lab):
+    lab.answer("1.1")
+    lab.run("tests/ch01_demo/test_ex01_double.py::test_three_becomes_six")
+    assert progress.read(lab.course).get("demo/double") is None
+    lab.run("tests/ch01_demo/test_ex01_double.py")
+    lab.run("tests/ch01_demo/test_ex01_double.py::test_three_becomes_six")
+    assert progress.read(lab.course)["demo/double"] is Verdict.PASS
+
+
+def test_a_part_that_fails_is_remembered(lab):
+    lab.answer("1.1", "return 3 * x")
+    lab.run("-k", "three")
+    assert progress.read(lab.course)["demo/double"] is Verdict.WRONG
+
+
+def test_an_exercise_chosen_by_name_is_whole(lab):
+    lab.answer("1.1")
+    lab.run("-k", "ex01_double")
+    assert progress.read(lab.course)["demo/double"] is Verdict.PASS
 
 
 def test_the_failing_exercise_saved_last_comes_next(lab):

@@ -19,7 +19,7 @@ def proof(lab, *args):
     file.unlink(missing_ok=True)
     outcome = lab.run("--answers=solutions", f"--prove={file}", *args)
     assert outcome.exit == 0, outcome.text
-    return json.loads(file.read_text("utf-8"))
+    return json.loads(file.read_text("utf-8"))["rows"]
 
 
 def disagreements(lab, number="1.1"):

@@ -50,7 +50,7 @@ def prove(once, tmp_path):
             "exit": done.returncode,
             "text": text,
             "imported": text.rpartition("\nimported")[2].split("\n")[0].split(),
-            "rows": json.loads(file.read_text("utf-8")) if file.exists() else {},
+            **(json.loads(file.read_text("utf-8")) if file.exists() else {"rows": {}}),
         }
 
     return lambda chapter: once(f"proof-{chapter}", lambda: run(chapter))
@@ -71,6 +71,11 @@ def test_fails_exactly_the_tests_it_names(prove, exercise, name):
     row = prove(exercise.chapter)["rows"][exercise.slug][name]
     version = next(v for v in Bank(PROJECT, exercise).versions() if v.name == name)
     assert disagreement(version, row) == ""
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_mistake_is_named_to_who_makes_it(prove, exercise):
+    assert prove(exercise.chapter)["unnamed"][exercise.slug] == {}
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
