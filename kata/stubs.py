@@ -70,6 +70,11 @@ def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[int, int, str]
             yield from _functions(node, f"{prefix}{node.name}.")
 
 
+def stub_from(source: str, name: str) -> str:
+    """The stub of a solution; what lies in the place of one that was left out is a stub already."""
+    return source if TO_DO_LINE.search(source) else make_stub(source, name)
+
+
 def stub_of(course: Course, exercise: Exercise) -> str:
     """The untouched text of one exercise.
 
@@ -78,8 +83,7 @@ def stub_of(course: Course, exercise: Exercise) -> str:
     """
     path = course.solutions_dir / exercise.path
     try:
-        source = path.read_text("utf-8")
-        return source if TO_DO_LINE.search(source) else make_stub(source, str(exercise.path))
+        return stub_from(path.read_text("utf-8"), str(exercise.path))
     except FileNotFoundError:
         raise CourseError(f"there is no solution of {exercise} to make its stub from") from None
     except SyntaxError as error:

@@ -59,9 +59,11 @@ class HandIn:
         entries: its files, in an order that does not depend on the machine.
         repositories: the folders inside it that are git work trees.
         problems: what was left alone for its own sake, a sentence each.
+        leave_out: says of the name of a file or a folder that it is not looked at.
     """
 
     origin: Path
+    leave_out: Callable[[str], bool] = field(default=lambda name: is_left_behind(name))
     entries: list[Entry] = field(default_factory=list)
     repositories: list[PurePosixPath] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -116,7 +118,7 @@ class HandIn:
         path = Path(child.path)
         if child.name == ".git" and stat.S_ISDIR(status.st_mode):
             self.repositories.append(inside.parent)
-        if is_left_behind(child.name):
+        if self.leave_out(child.name):
             return None
         if stat.S_ISLNK(status.st_mode) or _is_junction(path):
             self.problems.append(f"{shown(inside)} is a link, which is not followed")
@@ -153,7 +155,7 @@ class HandIn:
         for info in infos:
             name = info.filename.replace("\\", "/")  # of archives made by old Windows tools
             path = PurePosixPath(name)
-            if info.is_dir() or name.endswith("/") or any(map(is_left_behind, path.parts)):
+            if info.is_dir() or name.endswith("/") or any(map(self.leave_out, path.parts)):
                 continue
             if why := _why_not(info, name):
                 self.problems.append(f"{shown(name)} {why}")
