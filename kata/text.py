@@ -22,6 +22,9 @@ _BRACKETS: dict[type, tuple[str, str]] = {
     deque: ("deque([", "])"),
 }
 _PACKAGE = re.compile(r"\b_kata_(?:\d+|wrong)\.")
+_TMP_PATH = re.compile(
+    r"(?:[A-Za-z]:)?[/\\][^'\"\s]*?pytest-of-[^/\\]+[/\\]+pytest-\d+[/\\]+(?:popen-gw\d+[/\\]+)?\w+"
+)
 
 
 def _brief(x: Any, level: int) -> str:
@@ -145,8 +148,11 @@ def described(error: BaseException, most: int = LONGEST) -> str:
 
 
 def without_package(text: str) -> str:
-    """Module names as the learner knows them, without the package that the loader made up."""
-    return _PACKAGE.sub("", text)
+    """Names as the learner knows them: without the package that the loader made up.
+
+    The folder that pytest makes for a test is called as its fixture is, `tmp_path`.
+    """
+    return _TMP_PATH.sub("tmp_path", _PACKAGE.sub("", text))
 
 
 def call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:

@@ -245,6 +245,21 @@ def test_checks_import_nothing_slow():
     assert imported("import kata.check, kata.plugin, kata.wrong") == set()
 
 
+PATHS = {
+    "/tmp/pytest-of-me/pytest-12/test_reads_files0/vocab.json": "tmp_path/vocab.json",
+    "/tmp/pytest-of-me/pytest-12/popen-gw1/test_reads_files0/a": "tmp_path/a",
+    r"C:\Users\me\AppData\Local\Temp\pytest-of-me\pytest-0\test_x0\a b": r"tmp_path\a b",
+    "/home/me/course": "/home/me/course",
+    "a /pytest-of- b": "a /pytest-of- b",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_folder_of_a_test_is_its_fixture(path):
+    assert brief(path) == repr(PATHS[path])
+    assert described(OSError(f"no {path}")) == f"OSError: no {PATHS[path]}"
+
+
 # ------------------------------------------------------------------------- messages that are alike
 
 ALIKE = [

@@ -526,10 +526,10 @@ def test_errors_of_the_worker_arrive(answer, code, error, match):
         answer.f()
 
 
-def test_an_error_has_the_learner_s_line(there):
+def test_an_error_has_the_learner_s_line_and_its_names(there):
     with pytest.raises(ValueError, match="x") as caught:
-        there("def f():\n  g()\ndef g():\n  raise ValueError('x')").f()
-    assert caught.value.__kata_where__ == (str(FILE), HEAD.count("\n") + 4)
+        there("def f():\n  g(3)\ndef g(n):\n  raise ValueError('x' * n)").f()
+    assert caught.value.__kata_where__ == (str(FILE), HEAD.count("\n") + 4, ["n: 3"])
 
 
 def test_no_error_has_the_line_of_another_file(there):
