@@ -33,6 +33,7 @@ NO_TENSOR = {
     "function": "are the brackets of a call missing?",
     "method": "are the brackets of a call missing?",
 }
+NAME = "__kata_name__"  # on an expected tensor: what it is, for the words about a difference
 DTYPE_TOLERANCE = {"bfloat16": (1.6e-2, 1e-2), "float16": (1e-3, 1e-3)}
 
 
@@ -213,7 +214,8 @@ def close(
     __tracebackhide__ = True
     problem = tensor_difference(actual, expected, axes, rtol, atol)
     if problem:
-        raise AssertionError(problem)
+        name = getattr(expected, NAME, "")
+        raise AssertionError(f"{name}: {problem}" if name else problem)
 
 
 def tensor_difference(

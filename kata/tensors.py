@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from kata.check import NAME
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -48,18 +51,34 @@ def gradients(function: Callable[..., Tensor], *inputs: Any, **options: Any) -> 
         for x in inputs
     ]
     project(function(*leaves, **options)).backward()  # type: ignore[no-untyped-call]
-    floats = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
-    return [x.grad if x.grad is not None else torch.zeros_like(x) for x in floats]
+    names = _arguments(function, len(leaves))
+    pairs = zip(names, leaves, strict=False)
+    return [_gradient(n, x) for n, x in pairs if isinstance(x, Tensor) and x.requires_grad]
 
 
 def parameter_gradients(module: nn.Module, *inputs: Any, **options: Any) -> dict[str, Tensor]:
     """The gradient of every parameter, by name, after one forward and backward pass."""
     module.zero_grad()
     project(module(*inputs, **options)).backward()  # type: ignore[no-untyped-call]
-    return {
-        name: p.grad if p.grad is not None else torch.zeros_like(p)
-        for name, p in module.named_parameters()
-    }
+    return {name: _gradient(name, p) for name, p in module.named_parameters()}
+
+
+def _gradient(name: str, leaf: Tensor) -> Tensor:
+    """The gradient of a tensor; `kata.check.close` says what it is when it is what is expected."""
+    gradient = leaf.grad if leaf.grad is not None else torch.zeros_like(leaf)
+    vars(gradient)[NAME] = f"the gradient of {name}"
+    return gradient
+
+
+def _arguments(function: Callable[..., Tensor], count: int) -> list[str]:
+    """The names of the first arguments, as far as they can be known."""
+    called = function.forward if isinstance(function, nn.Module) else function
+    try:
+        names = list(inspect.signature(called).parameters)
+    except (TypeError, ValueError):  # a function of torch that is written in C++
+        names = []
+    numbers = [f"argument {i}" for i in range(1, count + 1)] if count > 1 else ["its argument"]
+    return numbers if len(names) < count or names[0] in ("args", "input") else names
 
 
 def project(output: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def test_adds_to_the_counts_it_is_given(answer):
 def test_updates_the_very_dict_it_is_given(answer):
     counts = {}
     answer.get_pair_counts([1, 2], counts)
-    assert counts == {(1, 2): 1}
+    assert counts == {(1, 2): 1}, "the dict that was passed, after the call"
 
 
 def test_no_pair_reaches_across_chunks(answer):
@@ -45,7 +45,8 @@ def test_calls_without_counts_are_independent(answer):
 
 
 def test_pairs_stay_in_order_of_appearance(answer):
-    assert list(answer.get_pair_counts([3, 1, 2, 1, 2])) == [(3, 1), (1, 2), (2, 1)]
+    pairs = list(answer.get_pair_counts([3, 1, 2, 1, 2]))
+    assert pairs == [(3, 1), (1, 2), (2, 1)], "the keys in their order"
 
 
 def test_agrees_with_counter(answer):

@@ -35,14 +35,15 @@ def test_short_inputs_stay_as_they_are(answer, ids):
 def test_input_is_not_modified(answer):
     ids = [1, 2, 1, 2]
     answer.merge_pair(ids, (1, 2), 9)
-    assert ids == [1, 2, 1, 2]
+    assert ids == [1, 2, 1, 2], "the list that was passed, after the call"
 
 
 @given(ids=st.lists(st.integers(0, 2), max_size=12))
 @example(ids=[1, 1, 1])
 def test_splitting_the_result_gives_the_input(answer, ids):
     merged = answer.merge_pair(list(ids), (1, 1), 9)
-    assert [old for new in merged for old in ([1, 1] if new == 9 else [new])] == ids
+    split = [old for new in merged for old in ([1, 1] if new == 9 else [new])]
+    assert split == ids, "the result, with 1, 1 in the place of every 9"
 
 
 def test_agrees_with_the_reference(answer, reference):

@@ -18,6 +18,11 @@ def test_lowest_new_id_goes_first(answer, merges):
     assert answer.bpe_encode("abc", merges) == [97, 256]
 
 
+def test_a_pair_on_the_left_may_have_to_wait(answer):
+    merges = {(98, 99): 256, (97, 98): 257, (97, 256): 258}
+    assert answer.bpe_encode("abc", merges) == [258]
+
+
 def test_goes_on_until_nothing_can_be_merged(answer):
     merges = {(97, 98): 256, (256, 256): 257, (257, 257): 258}
     assert answer.bpe_encode("abababababab", merges) == [258, 257]

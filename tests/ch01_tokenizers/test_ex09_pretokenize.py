@@ -82,7 +82,7 @@ def test_another_pattern_gives_other_chunks(answer, pattern, chunks):
 def test_merges_come_from_counted_chunks(answer, text, merges):
     tokenizer = answer.RegexBPETokenizer()
     tokenizer.train(text, 259)
-    assert tokenizer.merges == merges
+    assert tokenizer.merges == merges, "tokenizer.merges"
 
 
 def test_tokens_end_where_chunks_end(answer):

@@ -1,4 +1,3 @@
-import json
 import random
 
 import pytest
@@ -35,7 +34,7 @@ def test_pad_id_can_be_a_real_token(answer):
 
 def test_mask_holds_integers(answer):
     _, mask = answer.pad_batch([[5, 6], [7]], 0)
-    assert json.dumps(mask) == "[[1, 1], [1, 0]]"
+    assert [[type(m) for m in row] for row in mask] == [[int, int], [int, int]]
 
 
 def test_nothing_to_pad_is_no_error(answer):
@@ -52,7 +51,7 @@ def test_bad_arguments_raise_an_error(answer, name, value):
 def test_input_is_not_modified(answer):
     seqs = [[1, 2, 3], [4]]
     answer.pad_batch(seqs, 0, side="left", max_len=2)
-    assert seqs == [[1, 2, 3], [4]]
+    assert seqs == [[1, 2, 3], [4]], "the rows that were passed, after the call"
 
 
 @pytest.mark.parametrize("side", ["right", "left"])

@@ -27,13 +27,13 @@ def test_never_goes_back_to_a_shorter_piece(answer):
     assert answer.wordpiece_encode("abcd", {"ab", "abc", "##cd"}) == ["[UNK]"]
 
 
-@pytest.mark.parametrize(
-    ("word", "pieces"),
-    [("aaaa", ["a", "##aaa"]), ("éaaa", ["é", "##aaa"]), ("aaaaa", ["[UNK]"])],
-)
-def test_limit_counts_characters(answer, word, pieces):
-    vocab = {"a", "é", "##aaa", "##aaaa"}
-    assert answer.wordpiece_encode(word, vocab, max_chars=4) == pieces
+@pytest.mark.parametrize(("word", "pieces"), [("aaaa", ["a", "##aaa"]), ("aaaaa", ["[UNK]"])])
+def test_only_words_beyond_the_limit_are_unknown(answer, word, pieces):
+    assert answer.wordpiece_encode(word, {"a", "##aaa", "##aaaa"}, max_chars=4) == pieces
+
+
+def test_limit_counts_characters(answer):
+    assert answer.wordpiece_encode("éaaa", {"é", "##aaa"}, max_chars=4) == ["é", "##aaa"]
 
 
 def test_empty_word_has_no_pieces(answer):

@@ -14,15 +14,14 @@ def test_several_likely_pieces_beat_a_rare_one(answer):
     assert answer.unigram_encode("ab", {"ab": -9.0, "a": -1.0, "b": -1.0}) == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("log_probs", "expected"),
-    [
-        ({"a": -1.0, "bc": -1.0, "ab": -1.0, "c": -1.0}, ["a", "bc"]),
-        ({"abc": -2.0, "d": -1.0, "a": -1.0, "b": -1.0, "cd": -1.0}, ["a", "b", "cd"]),
-    ],
-)
-def test_equal_sums_prefer_a_longer_last_piece(answer, log_probs, expected):
-    assert answer.unigram_encode("".join(expected), log_probs) == expected
+def test_equal_sums_prefer_a_longer_last_piece(answer):
+    log_probs = {"a": -1.0, "bc": -1.0, "ab": -1.0, "c": -1.0}
+    assert answer.unigram_encode("abc", log_probs) == ["a", "bc"]
+
+
+def test_fewer_pieces_do_not_win_a_tie(answer):
+    log_probs = {"abc": -2.0, "d": -1.0, "a": -1.0, "b": -1.0, "cd": -1.0}
+    assert answer.unigram_encode("abcd", log_probs) == ["a", "b", "cd"]
 
 
 def test_unknown_characters_stand_alone(answer):

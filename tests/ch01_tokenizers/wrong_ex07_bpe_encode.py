@@ -36,13 +36,28 @@ def bpe_encode__takes_the_longest_token(text, merges):
     return ids
 
 
-@wrong(caught_by=["lowest_new_id_goes_first", "agrees_with_tiktoken"])
+@wrong(
+    caught_by=[
+        "lowest_new_id_goes_first",
+        "a_pair_on_the_left_may_have_to_wait",
+        "agrees_with_tiktoken",
+    ]
+)
 def bpe_encode__merges_from_the_left(text, merges):
     """The leftmost pair was merged first. The lowest new id goes first, wherever it stands."""
-    return encode(bytes_of(text), merges, lambda known, merges: known[0])
+    ids = bytes_of(text)
+    while known := [i for i, pair in enumerate(pairwise(ids)) if pair in merges]:
+        ids[known[0] : known[0] + 2] = [merges[ids[known[0]], ids[known[0] + 1]]]
+    return ids
 
 
-@wrong(caught_by=["lowest_new_id_goes_first", "agrees_with_tiktoken"])
+@wrong(
+    caught_by=[
+        "lowest_new_id_goes_first",
+        "a_pair_on_the_left_may_have_to_wait",
+        "agrees_with_tiktoken",
+    ]
+)
 def bpe_encode__takes_the_highest_id(text, merges):
     """The highest new id went first. What was learned first goes first: the lowest new id."""
     return encode(bytes_of(text), merges, lambda known, merges: max(known, key=merges.get))
@@ -51,6 +66,7 @@ def bpe_encode__takes_the_highest_id(text, merges):
 @wrong(
     caught_by=[
         "encodes_the_hand_worked_example",
+        "a_pair_on_the_left_may_have_to_wait",
         "goes_on_until_nothing_can_be_merged",
         "agrees_with_tiktoken",
     ]
@@ -94,6 +110,7 @@ def bpe_encode__merges_each_pair_once(text, merges):
     caught_by=[
         "encodes_the_hand_worked_example",
         "lowest_new_id_goes_first",
+        "a_pair_on_the_left_may_have_to_wait",
         "goes_on_until_nothing_can_be_merged",
         "equal_symbols_merge_from_the_left",
         "short_texts_encode_too",
@@ -120,7 +137,13 @@ def bpe_encode__takes_strings_only(text, merges):
     return bpe_encode(text if isinstance(text, str) else text.decode(errors="replace"), merges)
 
 
-@wrong(crashes=["short_texts_encode_too", "agrees_with_tiktoken"])
+@wrong(
+    crashes=[
+        "a_pair_on_the_left_may_have_to_wait",
+        "short_texts_encode_too",
+        "agrees_with_tiktoken",
+    ]
+)
 def bpe_encode__crashes_without_neighbours(text, merges):
     """`min` of nothing: an empty text, or one that has become a single symbol, has no pairs."""
     ids = bytes_of(text)

@@ -33,7 +33,7 @@ def pretokenize__searches_with_re(text, pattern=GPT2_PATTERN):
 
 @wrong(caught_by=["words_numbers_and_symbols_take_one_space", "agrees_with_tiktoken"])
 def pretokenize__knows_ascii_letters_only(text, pattern=GPT2_PATTERN):
-    """Letters outside a to z were taken for symbols, or digits outside 0 to 9 were."""
+    """Letters outside a to z, or digits outside 0 to 9, were taken for symbols."""
     pattern = pattern.replace(r"\p{L}", "a-zA-Z").replace(r"\p{N}", "0-9")
     pattern = pattern.replace(" ?a-zA-Z+", " ?[a-zA-Z]+").replace(" ?0-9+", " ?[0-9]+")
     return [match.group() for match in re.finditer(pattern, text)]
@@ -116,7 +116,7 @@ class RegexBPETokenizer__trains_on_the_whole_text(RegexBPETokenizer):
 
 @wrong(caught_by=["merges_come_from_counted_chunks", "agrees_with_tiktoken"])
 class RegexBPETokenizer__counts_every_chunk_once(RegexBPETokenizer):
-    """A chunk counted once, however often it occurs."""
+    """A chunk counted once, however often it occurs. Each occurrence counts."""
 
     def train(self, text, vocab_size):
         super().train(text, 256)

@@ -122,7 +122,7 @@ def encode_with_special__takes_the_first_that_fits(
 def encode_with_special__does_not_escape(
     text, encode, special_tokens, allowed_special="none_raise"
 ):
-    """A sign such as `|` in a special token was read as regular expression: use `re.escape`."""
+    """A sign such as `|` in a special token was read as a regular expression: use `re.escape`."""
     allowed = allowed_tokens(text, special_tokens, allowed_special)
     ids = []
     for piece in split(text, sorted(allowed, key=len, reverse=True)):

@@ -16,9 +16,12 @@ VISIBLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 
 
 @wrong(
-    caught_by=["the_characters_are_those_of_the_library", "a_byte_without_an_id_is_an_error"],
-    crashes=[
+    caught_by=[
         "bytes_are_written_as_visible_characters",
+        "the_characters_are_those_of_the_library",
+        "a_byte_without_an_id_is_an_error",
+    ],
+    crashes=[
         "ids_are_those_of_encoder_json",
         "the_first_line_is_merged_first",
         "only_a_header_is_no_merge",

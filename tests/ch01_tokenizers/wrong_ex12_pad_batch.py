@@ -28,7 +28,6 @@ def pad_batch__always_cuts_the_end(seqs, pad_id, side="right", max_len=None):
         "left_side_pads_before_the_tokens",
         "max_len_never_adds_padding",
         "pad_id_can_be_a_real_token",
-        "mask_holds_integers",
         "agrees_with_the_tokenizers_library",
     ]
 )

@@ -70,6 +70,7 @@ def wordpiece_encode__drops_what_does_not_fit(word, vocab, unk="[UNK]", max_char
         "takes_the_longest_piece_first",
         "only_the_first_piece_has_no_marks",
         "a_beginning_is_no_ending",
+        "only_words_beyond_the_limit_are_unknown",
         "limit_counts_characters",
         "agrees_with_the_tokenizers_library",
     ]
@@ -101,6 +102,7 @@ def wordpiece_encode__continues_without_marks(word, vocab, unk="[UNK]", max_char
     caught_by=[
         "takes_the_longest_piece_first",
         "only_the_first_piece_has_no_marks",
+        "only_words_beyond_the_limit_are_unknown",
         "limit_counts_characters",
         "agrees_with_the_tokenizers_library",
     ]
@@ -127,7 +129,7 @@ def wordpiece_encode__goes_back(word, vocab, unk="[UNK]", max_chars=100):
     return [unk] if len(word) > max_chars or rest(0) is None else rest(0)
 
 
-@wrong(caught_by=["limit_counts_characters"])
+@wrong(caught_by=["only_words_beyond_the_limit_are_unknown", "limit_counts_characters"])
 def wordpiece_encode__limit_is_one_too_low(word, vocab, unk="[UNK]", max_chars=100):
     """A word of exactly `max_chars` characters is still split; only longer ones are `unk`."""
     return wordpiece_encode(word, vocab, unk, max_chars - 1)
@@ -139,7 +141,7 @@ def wordpiece_encode__limit_counts_bytes(word, vocab, unk="[UNK]", max_chars=100
     return [unk] if len(word.encode()) > max_chars else wordpiece_encode(word, vocab, unk)
 
 
-@wrong(caught_by=["limit_counts_characters"])
+@wrong(caught_by=["only_words_beyond_the_limit_are_unknown"])
 def wordpiece_encode__has_no_limit(word, vocab, unk="[UNK]", max_chars=100):
     """`max_chars` was not used: a word with more characters is `unk`."""
     return wordpiece_encode(word, vocab, unk, len(word))

@@ -28,6 +28,7 @@ def with_unknown(log_probs, value):
         "a_shorter_piece_can_be_better",
         "several_likely_pieces_beat_a_rare_one",
         "equal_sums_prefer_a_longer_last_piece",
+        "fewer_pieces_do_not_win_a_tie",
         "unknown_is_ten_below_the_rarest",
         "long_text_is_no_problem",
         "finds_the_best_of_all_cuts",
@@ -47,7 +48,7 @@ def unigram_encode__takes_the_longest_piece(text, log_probs):
 @wrong(
     caught_by=[
         "several_likely_pieces_beat_a_rare_one",
-        "equal_sums_prefer_a_longer_last_piece",
+        "fewer_pieces_do_not_win_a_tie",
         "long_text_is_no_problem",
         "finds_the_best_of_all_cuts",
         "agrees_with_the_tokenizers_library",
@@ -62,6 +63,7 @@ def unigram_encode__takes_the_fewest_pieces(text, log_probs):
 @wrong(
     caught_by=[
         "equal_sums_prefer_a_longer_last_piece",
+        "fewer_pieces_do_not_win_a_tie",
         "finds_the_best_of_all_cuts",
         "agrees_with_the_tokenizers_library",
     ]
@@ -74,7 +76,7 @@ def unigram_encode__gives_ties_to_the_short_piece(text, log_probs):
 
 @wrong(
     caught_by=[
-        "equal_sums_prefer_a_longer_last_piece",
+        "fewer_pieces_do_not_win_a_tie",
         "finds_the_best_of_all_cuts",
         "agrees_with_the_tokenizers_library",
     ]
@@ -89,6 +91,7 @@ def unigram_encode__gives_ties_to_fewer_pieces(text, log_probs):
     crashes=[
         "a_shorter_piece_can_be_better",
         "equal_sums_prefer_a_longer_last_piece",
+        "fewer_pieces_do_not_win_a_tie",
         "unknown_characters_stand_alone",
         "a_letter_of_a_piece_can_be_unknown",
         "unknown_is_ten_below_the_rarest",
@@ -166,6 +169,7 @@ def unigram_encode__uses_unknown_as_a_last_resort(text, log_probs):
         "a_shorter_piece_can_be_better",
         "several_likely_pieces_beat_a_rare_one",
         "equal_sums_prefer_a_longer_last_piece",
+        "fewer_pieces_do_not_win_a_tie",
         "unknown_characters_stand_alone",
         "a_letter_of_a_piece_can_be_unknown",
         "unknown_is_ten_below_the_rarest",

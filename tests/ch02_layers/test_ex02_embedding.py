@@ -45,11 +45,18 @@ def test_agrees_with_torch(answer, device, shape, axes):
     close(same_as(answer, oracle)(ids), expected, axes)
 
 
-@pytest.mark.parametrize("outside", [-1, -7, 7, 100])
-def test_id_outside_the_vocabulary_raises(answer, outside):
+@pytest.mark.parametrize("negative", [-1, -7])
+def test_negative_id_raises_an_error(answer, negative):
     table = answer.Embedding(7, 3)
     with raises(IndexError):
-        table(torch.tensor([[0, 6], [outside, 2]]))
+        table(torch.tensor([6, negative, 2]))
+
+
+@pytest.mark.parametrize("too_large", [7, 100])
+def test_id_beyond_the_vocabulary_raises(answer, too_large):
+    table = answer.Embedding(7, 3)
+    with raises(IndexError):
+        table(torch.tensor([6, too_large, 2]))
 
 
 def test_only_used_rows_get_a_gradient(answer):
@@ -63,8 +70,8 @@ def test_only_used_rows_get_a_gradient(answer):
 def test_starts_standard_normal(answer):
     torch.manual_seed(0)
     weight = answer.Embedding(300, 70).state_dict()["weight"]
-    close(weight.mean(), torch.tensor(0.0), atol=0.05)
-    close(weight.std(), torch.tensor(1.0), atol=0.05)
+    found = round(abs(weight.mean().item()), 1), round(weight.std().item(), 1)
+    assert found == (0.0, 1.0), "weight: size of the mean, standard deviation"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)

@@ -20,11 +20,16 @@ def test_silu_agrees_with_torch(answer, device, dtype):
     close(answer.silu(x), expected, "batch seq unit")
 
 
-def test_silu_stays_finite_with_its_gradient(answer):
+def test_silu_of_large_numbers_stays_finite(answer):
     x = torch.tensor([-1e4, -100.0, -1.5, 0.5, 100.0, 1e4])
-    expected = [F.silu(x), *gradients(F.silu, x)]
-    close(answer.silu(x.clone()), expected[0], "x")
-    close(gradients(answer.silu, x)[0], expected[1], "x")
+    expected = F.silu(x)
+    close(answer.silu(x), expected, "x")
+
+
+def test_gradient_of_silu_stays_finite(answer):
+    x = torch.tensor([-1e4, -100.0, -1.5, 0.5, 100.0, 1e4])
+    expected = gradients(F.silu, x)[0]
+    close(gradients(answer.silu, x)[0], expected, "x")
 
 
 def test_swiglu_has_three_weights(answer):
@@ -54,14 +59,17 @@ def test_swiglu_agrees_with_llama(answer):
     close(mlp(x.clone()), llama(x), "batch seq d_model")
 
 
-@pytest.mark.parametrize("shape", [(4,), (0, 4), (2, 3, 4)])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((4,), "d_model"), ((0, 4), "batch d_model"), ((2, 3, 4), "batch seq d_model")],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_swiglu_agrees_with_the_reference(answer, reference, device, shape, dtype):
+def test_swiglu_agrees_with_the_reference(answer, reference, device, shape, axes, dtype):
     expected = randomise(reference.SwiGLU(4, 6)).to(device, dtype)
     mlp = answer.SwiGLU(4, 6).to(device, dtype)
     mlp.load_state_dict(expected.state_dict())
     x = normal(*shape, dtype=dtype).to(device)
-    close(mlp(x.clone()), expected(x))
+    close(mlp(x.clone()), expected(x), axes)
 
 
 def test_gradient_of_the_input_agrees(answer, reference):

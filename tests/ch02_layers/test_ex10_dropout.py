@@ -8,15 +8,15 @@ from kata.tensors import normal
 def test_kept_elements_are_scaled_up(answer):
     torch.manual_seed(0)
     y = answer.Dropout(p=0.75).train()(torch.full((200,), 3.0))
-    assert sorted(set(y.tolist())) == [0.0, 12.0]
+    assert sorted(set(y.tolist())) == [0.0, 12.0], "what 3.0 has become"
 
 
-@pytest.mark.parametrize("p", [0.1, 0.25, 0.6])
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.6])
 def test_drops_a_fraction_p(answer, device, p):
     torch.manual_seed(0)
     y = answer.Dropout(p=p).train()(torch.ones(40_000, device=device))
-    dropped = (y == 0).float().mean()
-    close(dropped, torch.tensor(p, device=device), rtol=0, atol=0.01)  # four standard errors
+    dropped = (y == 0).float().mean().item()
+    assert round(50 * dropped) / 50 == p, "part of the elements that became 0"  # within 0.01
 
 
 def test_evaluation_mode_changes_nothing(answer):

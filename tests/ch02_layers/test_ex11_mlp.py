@@ -33,13 +33,16 @@ def test_agrees_with_gpt2(answer):
     close(mlp(x.clone()), gpt2(x), "batch seq d_model")
 
 
-@pytest.mark.parametrize("shape", [(4,), (0, 4), (2, 3, 4)])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((4,), "d_model"), ((0, 4), "batch d_model"), ((2, 3, 4), "batch seq d_model")],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_agrees_with_the_reference(answer, reference, device, shape, dtype):
+def test_agrees_with_the_reference(answer, reference, device, shape, axes, dtype):
     expected = randomise(reference.GPT2MLP(4, 10)).to(device, dtype)
     mlp, x = answer.GPT2MLP(4, 10).to(device, dtype), normal(*shape, dtype=dtype).to(device)
     mlp.load_state_dict(expected.state_dict())
-    close(mlp(x.clone()), expected(x))
+    close(mlp(x.clone()), expected(x), axes)
 
 
 def test_gradient_of_the_input_agrees(answer, reference):
@@ -48,11 +51,19 @@ def test_gradient_of_the_input_agrees(answer, reference):
     close(gradients(mlp, x)[0], gradients(expected, x)[0], "batch seq d_model")
 
 
-@pytest.mark.parametrize("name", ["c_fc.weight", "c_fc.bias", "c_proj.weight", "c_proj.bias"])
-def test_gradient_of_each_parameter_agrees(answer, reference, name):
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [
+        ("c_fc.weight", "d_ff d_model"),
+        ("c_fc.bias", "d_ff"),
+        ("c_proj.weight", "d_model d_ff"),
+        ("c_proj.bias", "d_model"),
+    ],
+)
+def test_gradient_of_each_parameter_agrees(answer, reference, name, axes):
     expected, mlp, x = randomise(reference.GPT2MLP(4, 10)), answer.GPT2MLP(4, 10), normal(2, 3, 4)
     mlp.load_state_dict(expected.state_dict())
-    close(parameter_gradients(mlp, x.clone())[name], parameter_gradients(expected, x)[name])
+    close(parameter_gradients(mlp, x.clone())[name], parameter_gradients(expected, x)[name], axes)
 
 
 def test_dropout_comes_last(answer):

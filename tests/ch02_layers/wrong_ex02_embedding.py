@@ -11,7 +11,7 @@ def check_range(ids, vocab_size):
         raise IndexError(f"ids must be in [0, {vocab_size})")
 
 
-@wrong(caught_by=["id_outside_the_vocabulary_raises"])
+@wrong(caught_by=["negative_id_raises_an_error"])
 class Embedding__negative_ids_wrap(Embedding):
     """Negative ids were accepted: indexing counts them from the end of the table, silently."""
 
@@ -19,7 +19,7 @@ class Embedding__negative_ids_wrap(Embedding):
         return self.weight[ids]
 
 
-@wrong(caught_by=["id_outside_the_vocabulary_raises"])
+@wrong(caught_by=["negative_id_raises_an_error", "id_beyond_the_vocabulary_raises"])
 class Embedding__clamps_the_ids(Embedding):
     """An id outside the vocabulary was moved to the nearest valid one. It is a mistake of the
     caller, who wants to hear of it."""

@@ -67,6 +67,13 @@ def softmax__overflows(x, dim):
     return x.exp() / x.exp().sum(dim, keepdim=True)
 
 
+@wrong(caught_by=["large_scores_do_not_overflow", "slices_do_not_influence_each_other"])
+def softmax__overflows_in_the_logarithm(x, dim):
+    """The logarithm of the sum is infinite, because `exp` of a large score is. Subtract the maximum
+    of the slice from all its scores first."""
+    return (x - x.exp().sum(dim, keepdim=True).log()).exp()
+
+
 @wrong(
     caught_by=["slices_do_not_influence_each_other"],
     crashes=["slices_of_length_one_and_empty_batches"],

@@ -10,7 +10,8 @@ from solutions.ch02_layers.ex09_swiglu import SwiGLU
     caught_by=[
         "silu_is_x_times_its_sigmoid",
         "silu_agrees_with_torch",
-        "silu_stays_finite_with_its_gradient",
+        "silu_of_large_numbers_stays_finite",
+        "gradient_of_silu_stays_finite",
         "swiglu_by_hand",
         "swiglu_agrees_with_llama",
         "swiglu_agrees_with_the_reference",
@@ -27,7 +28,8 @@ def silu__cuts_negative_values_off(x):
     caught_by=[
         "silu_is_x_times_its_sigmoid",
         "silu_agrees_with_torch",
-        "silu_stays_finite_with_its_gradient",
+        "silu_of_large_numbers_stays_finite",
+        "gradient_of_silu_stays_finite",
         "swiglu_by_hand",
         "swiglu_agrees_with_llama",
         "swiglu_agrees_with_the_reference",
@@ -40,13 +42,13 @@ def silu__is_the_sigmoid_alone(x):
     return torch.sigmoid(x)
 
 
-@wrong(caught_by=["silu_stays_finite_with_its_gradient"])
+@wrong(caught_by=["silu_of_large_numbers_stays_finite", "gradient_of_silu_stays_finite"])
 def silu__divides_infinity_by_infinity(x):
     """exp(x) / (1 + exp(x)) is inf / inf for large x. torch.sigmoid is not."""
     return x * x.exp() / (1 + x.exp())
 
 
-@wrong(caught_by=["silu_stays_finite_with_its_gradient"])
+@wrong(caught_by=["gradient_of_silu_stays_finite"])
 def silu__overflows_in_the_backward_pass(x):
     """The value is right, but exp(-x) is infinite below -88, where the gradient becomes NaN."""
     return x / (1 + (-x).exp())
@@ -54,7 +56,7 @@ def silu__overflows_in_the_backward_pass(x):
 
 @wrong(
     caught_by=[
-        "silu_stays_finite_with_its_gradient",
+        "gradient_of_silu_stays_finite",
         "gradient_of_the_input_agrees",
         "gradient_of_each_weight_agrees",
     ]
@@ -64,7 +66,7 @@ def silu__is_cut_from_the_graph(x):
     return x * torch.sigmoid(x).detach()
 
 
-@wrong(caught_by=["input_is_not_modified"], crashes=["silu_stays_finite_with_its_gradient"])
+@wrong(caught_by=["input_is_not_modified"], crashes=["gradient_of_silu_stays_finite"])
 def silu__works_in_place(x):
     """The input was changed: `mul_` and `*=` write into the caller's tensor."""
     x *= torch.sigmoid(x)

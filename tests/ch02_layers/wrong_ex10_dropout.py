@@ -46,6 +46,16 @@ class Dropout__takes_p_for_the_chance_to_keep(Dropout):
         self.p = 1 - p
 
 
+@wrong(caught_by=["drops_a_fraction_p", "keeps_or_drops_everything_at_the_ends"])
+class Dropout__keeps_with_probability_p(Dropout):
+    """Elements were kept with probability `p` and dropped with 1 - p. It is the other way round."""
+
+    def forward(self, x):
+        if not self.training or self.p == 1:
+            return x * 0.0 if self.training else x
+        return x * (torch.rand_like(x, dtype=torch.float32) < self.p) / (1 - self.p)
+
+
 @wrong(caught_by=["each_call_draws_anew"])
 class Dropout__keeps_its_first_mask(Dropout):
     """The mask was drawn once and used again: each call needs a new one."""

@@ -39,8 +39,9 @@ def test_angles_by_hand(answer):
 @pytest.mark.parametrize("positions", [FIVE_TO_NINE, ONE_ROW_PER_TEXT, [1001, -1]], ids=str)
 def test_angles_agree_with_the_formula(answer, device, positions, base):
     cos, sin = answer.rope_cos_sin(torch.tensor(positions, device=device), 6, base)
-    close(cos, angles(positions, 6, base).cos().float().to(device), atol=1e-4)
-    close(sin, angles(positions, 6, base).sin().float().to(device), atol=1e-4)
+    expected, axes = angles(positions, 6, base), "batch seq pair" if cos.dim() == 3 else "seq pair"
+    close(cos, expected.cos().float().to(device), axes, atol=1e-4)
+    close(sin, expected.sin().float().to(device), axes, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,8 @@ def test_agrees_with_complex_numbers(answer, device, shape, interleaved):
     x, turn = normal(*shape, 5, 8), cos_sin(FIVE_TO_NINE)
     expected = rotate(x, *turn, interleaved).to(device)
     inputs = [t.to(device) for t in (x, *turn)]
-    close(answer.apply_rope(*inputs, interleaved), expected)
+    axes = " ".join(["group", "batch", "head", "seq", "head_dim"][-expected.dim() :])
+    close(answer.apply_rope(*inputs, interleaved), expected, axes)
 
 
 @pytest.mark.parametrize("interleaved", [False, True])

@@ -62,7 +62,7 @@ def test_returns_all_tokens_in_order(answer, i, end):
 def test_length_counts_tokens(answer):
     cache = answer.KVCache(7)
     lengths = [cache.length, *((updates(cache, [t]), cache.length)[1] for t in (3, 1, 2))]
-    assert lengths == [0, 3, 4, 6]
+    assert lengths == [0, 3, 4, 6], "length of the cache at the start and after each update"
 
 
 @pytest.mark.parametrize(("held", "more"), [(3, 2), (4, 1), (1, 9)])
@@ -78,7 +78,7 @@ def test_a_refused_update_changes_nothing(answer):
     updates(cache, [3])
     with raises(ValueError):
         cache.update(*keys_and_values(2))
-    assert cache.length == 3
+    assert cache.length == 3, "length of the cache"
     keys, _ = cache.update(*keys_and_values(1))
     close(keys[:, :, :3], keys_and_values(3)[0], "batch head token head_dim")
 
@@ -170,7 +170,7 @@ def test_cache_holds_the_shared_heads_only(answer):
     cache = answer.KVCache(9)
     decode(answer.CachedAttention(**SIZES), cache, normal(2, 8, 24), CHUNK)
     keys, _ = cache.update(torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4))
-    assert tuple(keys.shape) == (2, 2, 9, 4)
+    assert tuple(keys.shape) == (2, 2, 9, 4), "(batch, n_kv_heads, length, head_dim) of the keys"
 
 
 def test_mask_is_added_to_causality(answer, reference):

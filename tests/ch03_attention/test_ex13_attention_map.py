@@ -12,8 +12,10 @@ def weights_of(n_heads=2, t_q=3, t_k=5):
     return normal(n_heads, t_q, t_k).softmax(-1)
 
 
-def panels(figure):
-    return [axes for axes in figure.axes if axes.images]  # a colour bar has no image
+def panels(figure, n_heads=2):
+    found = [axes for axes in figure.axes if axes.images]  # a colour bar has no image
+    assert len(found) == n_heads, "the number of panels with an image"
+    return found
 
 
 def data(panel):
@@ -37,27 +39,28 @@ def as_shown(text, parse_math):
 def test_each_panel_shows_the_weights_of_its_head(answer, device, head):
     expected = weights_of(3)[head]
     figure = answer.attention_map(weights_of(3).to(device), KEYS)
-    close(data(panels(figure)[head]), expected, "query key")
+    close(data(panels(figure, 3)[head]), expected, "query key")
 
 
 @pytest.mark.parametrize("n_heads", [1, 2, 7])
 def test_there_is_one_titled_panel_per_head(answer, n_heads):
     figure = answer.attention_map(weights_of(n_heads), KEYS)
-    titles = [panel.get_title() for panel in panels(figure)]
+    titles = [panel.get_title() for panel in panels(figure, n_heads)]
     assert titles == [f"head {i}" for i in range(n_heads)]
 
 
 def test_keys_are_labelled_from_left_to_right(answer):
     panel = panels(answer.attention_map(weights_of(), KEYS, QUERIES))[1]
-    assert list(panel.get_xticks()) == [0, 1, 2, 3, 4]
+    assert list(map(float, panel.get_xticks())) == [0, 1, 2, 3, 4], "the ticks of the columns"
     assert shown(panel.get_xticklabels()) == KEYS
 
 
 def test_queries_are_labelled_from_top_to_bottom(answer):
     panel = panels(answer.attention_map(weights_of(), KEYS, QUERIES))[1]
     bottom, top = panel.get_ylim()
-    assert bottom > top, "the first query has to be at the top"
-    assert list(panel.get_yticks()) == [0, 1, 2]
+    first = "top" if bottom > top else "bottom"
+    assert first == "top", "where the first query is"
+    assert list(map(float, panel.get_yticks())) == [0, 1, 2], "the ticks of the rows"
     assert shown(panel.get_yticklabels()) == QUERIES
 
 
@@ -68,7 +71,8 @@ def test_queries_are_the_last_tokens_unless_given(answer):
 
 def test_all_panels_share_the_scale_from_0_to_1(answer):
     figure = answer.attention_map(weights_of() * 0.5, KEYS)
-    assert [panel.images[0].get_clim() for panel in panels(figure)] == [(0, 1), (0, 1)]
+    scales = [panel.images[0].get_clim() for panel in panels(figure)]
+    assert scales == [(0, 1), (0, 1)], "the colour scale of each panel"
 
 
 @pytest.mark.parametrize("token", ["$x$", "costs $5 or $6", "$", "\n", " a\n\n", "   ", "_^{"])
@@ -92,7 +96,8 @@ def test_weights_of_any_dtype(answer, dtype):
 
 def test_the_figure_belongs_to_no_window(answer):
     figure = answer.attention_map(weights_of(), KEYS)
-    assert figure.canvas.manager is None, "made by pyplot"
+    keeper = "pyplot" if figure.canvas.manager else "nobody"
+    assert keeper == "nobody", "who keeps the figure in memory"
 
 
 def test_weights_and_tokens_are_not_modified(answer):

@@ -105,7 +105,7 @@ def flash_attention__computes_all_tiles(q, k, v, block_q, block_k, causal=False)
     caught_by=[
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
     ]
@@ -124,7 +124,7 @@ def flash_attention__skips_the_diagonal(q, k, v, block_q, block_k, causal=False)
     caught_by=[
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
     ]
@@ -139,7 +139,8 @@ def flash_attention__stops_at_the_first_query_of_a_block(q, k, v, block_q, block
     caught_by=[
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
     ]
@@ -158,7 +159,8 @@ def flash_attention__masks_whole_tiles_only(q, k, v, block_q, block_k, causal=Fa
     caught_by=[
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
     ]
@@ -177,7 +179,8 @@ def flash_attention__masks_by_the_place_in_the_tile(q, k, v, block_q, block_k, c
     caught_by=[
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
     ]
@@ -192,7 +195,8 @@ def flash_attention__puts_the_first_query_at_the_first_key(q, k, v, block_q, blo
     caught_by=[
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "tiles_in_the_future_are_skipped",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
@@ -208,7 +212,7 @@ def flash_attention__ignores_causal(q, k, v, block_q, block_k, causal=False):
     caught_by=[
         "agrees_with_torch",
         "agrees_however_it_is_cut",
-        "huge_scores_of_one_sign",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "output_keeps_the_dtype",
     ]
@@ -231,7 +235,7 @@ def flash_attention__forgets_to_rescale_the_output(q, k, v, block_q, block_k, ca
         "two_keys_by_hand",
         "agrees_with_torch",
         "agrees_however_it_is_cut",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
         "gradients_agree_with_torch",
         "output_keeps_the_dtype",
     ]
@@ -252,7 +256,7 @@ def flash_attention__normalises_in_every_tile(q, k, v, block_q, block_k, causal=
         "two_keys_by_hand",
         "agrees_with_torch",
         "agrees_however_it_is_cut",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
         "gradients_agree_with_torch",
         "output_keeps_the_dtype",
     ]
@@ -266,7 +270,7 @@ def flash_attention__forgets_to_normalise(q, k, v, block_q, block_k, causal=Fals
     return flash(q, k, v, block_q, block_k, causal, end=end)
 
 
-@wrong(caught_by=["huge_scores_of_one_sign"])
+@wrong(caught_by=["huge_negative_scores", "huge_positive_scores"])
 def flash_attention__never_subtracts_the_maximum(q, k, v, block_q, block_k, causal=False):
     """`exp` of a large score is infinite. Subtract the running maximum before it."""
 
@@ -278,7 +282,7 @@ def flash_attention__never_subtracts_the_maximum(q, k, v, block_q, block_k, caus
     return flash(q, k, v, block_q, block_k, causal, step=step, start=0.0)
 
 
-@wrong(caught_by=["huge_scores_of_one_sign"])
+@wrong(caught_by=["huge_negative_scores"])
 def flash_attention__starts_the_maximum_at_zero(q, k, v, block_q, block_k, causal=False):
     """The running maximum started at 0. Where all scores of a query are far below it, nothing is
     left of them, and 0 / 0 is NaN: it has to start at -inf."""
@@ -327,7 +331,8 @@ def flash_attention__pads_the_keys_with_zeros(q, k, v, block_q, block_k, causal=
         "agrees_with_torch",
         "agrees_however_it_is_cut",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "gradients_agree_with_torch",
         "gradients_of_lse_agree_with_torch",
         "output_keeps_the_dtype",
@@ -343,7 +348,8 @@ def flash_attention__forgets_the_scale(q, k, v, block_q, block_k, causal=False):
     caught_by=[
         "two_keys_by_hand",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "gradients_of_lse_agree_with_torch",
         "statistics_are_not_kept_in_bfloat16",
     ]
@@ -362,7 +368,8 @@ def flash_attention__returns_the_logarithm_of_the_sum(q, k, v, block_q, block_k,
     caught_by=[
         "two_keys_by_hand",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "gradients_of_lse_agree_with_torch",
         "statistics_are_not_kept_in_bfloat16",
     ]
@@ -380,7 +387,8 @@ def flash_attention__returns_the_sum(q, k, v, block_q, block_k, causal=False):
     caught_by=[
         "two_keys_by_hand",
         "lse_is_that_of_the_scores",
-        "huge_scores_of_one_sign",
+        "huge_negative_scores",
+        "huge_positive_scores",
         "statistics_are_not_kept_in_bfloat16",
         "stays_on_the_device_of_the_inputs",
     ]

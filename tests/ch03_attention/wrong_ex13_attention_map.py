@@ -113,13 +113,13 @@ def attention_map__draws_the_first_head_in_every_panel(weights, tokens, query_to
         "each_panel_shows_the_weights_of_its_head",
         "there_is_one_titled_panel_per_head",
         "all_panels_share_the_scale_from_0_to_1",
-    ],
-    crashes=[
+        "a_label_shows_its_token_literally",
         "keys_are_labelled_from_left_to_right",
         "queries_are_labelled_from_top_to_bottom",
-        "weights_that_require_a_gradient",
+        "queries_are_the_last_tokens_unless_given",
         "weights_of_any_dtype",
-    ],
+        "weights_that_require_a_gradient",
+    ]
 )
 def attention_map__averages_the_heads(weights, tokens, query_tokens=None):
     """The heads were averaged into one panel. Each has its own pattern and needs its own panel."""

@@ -201,7 +201,7 @@ def test_every_gradient_of_the_model_agrees(answer, name):
     model, given = Translator(), (ids(5), ids(4, seed=1), torch.tensor(SRC_MASK))
     expected = all_gradients(model, model(*given))
     logits = answer.encoder_decoder_forward(*given, **model.parts())
-    close(all_gradients(model, logits)[name], expected[name])
+    close(all_gradients(model, logits)[name], expected[name], "token d_model")
 
 
 def test_model_stays_on_the_device_of_the_ids(answer):
@@ -245,15 +245,20 @@ def test_embedding_stays_on_the_device_of_the_ids(answer):
 def test_logits_are_products_with_the_table(answer, shape, rescale, scale, bias):
     hidden, *head = normal(*shape), normal(VOCAB, D_MODEL, seed=1), *map(normal, bias)
     expected = F.linear(hidden * scale, *head)
-    close(answer.tied_logits(hidden, *head, rescale=rescale), expected)
+    axes = " ".join(["batch", "seq", "vocab"][-expected.dim() :])
+    close(answer.tied_logits(hidden, *head, rescale=rescale), expected, axes)
 
 
 @pytest.mark.parametrize("rescale", [False, True], ids=["as it is", "rescaled"])
-@pytest.mark.parametrize("i", [0, 1, 2], ids=["hidden", "tokens", "bias"])
-def test_gradients_of_the_logits_agree(answer, i, rescale):
+@pytest.mark.parametrize(
+    ("i", "axes"),
+    [(0, "batch seq d_model"), (1, "token d_model"), (2, "token")],
+    ids=["hidden", "tokens", "bias"],
+)
+def test_gradients_of_the_logits_agree(answer, i, axes, rescale):
     inputs, scale = [normal(2, 5, D_MODEL), normal(VOCAB, D_MODEL, seed=1), normal(VOCAB)], 12**-0.5
     expected = gradients(lambda x, y, z: F.linear(x * scale**rescale, y, z), *inputs)[i]
-    close(gradients(answer.tied_logits, *inputs, rescale=rescale)[i], expected)
+    close(gradients(answer.tied_logits, *inputs, rescale=rescale)[i], expected, axes)
 
 
 @pytest.mark.parametrize(

@@ -146,19 +146,19 @@ def test_names_and_configuration_prove_nothing(answer, family):
     ],
 )
 def test_kind_is_what_a_model_does(answer, family, head, options, kind):
-    assert answer.inspect_model(make(family, head, **options))["kind"] == kind
+    assert answer.inspect_model(make(family, head, **options))["kind"] == kind, "kind"
 
 
 @pytest.mark.parametrize("has_cross", [True, False])
 def test_lone_stack_can_have_cross_attention(answer, has_cross):
     model = make("GPT2", "LMHeadModel", add_cross_attention=has_cross)
-    assert answer.inspect_model(model)["has_cross"] == has_cross
+    assert answer.inspect_model(model)["has_cross"] == has_cross, "has_cross"
 
 
 def test_counts_the_blocks_that_are_left(answer):
     model = make("Bart", "ForConditionalGeneration")
     del model.model.encoder.layers[2]
-    assert answer.inspect_model(model)["n_layer"] == [2, 1]
+    assert answer.inspect_model(model)["n_layer"] == [2, 1], "n_layer"
 
 
 @pytest.mark.parametrize("family", ["Bart", "T5"])
@@ -172,7 +172,7 @@ def test_order_of_registration_means_nothing(answer, family):
     [("GPT2", "LMHeadModel", True), ("GPT2", "Model", False), ("T5", "EncoderModel", False)],
 )
 def test_only_a_head_can_be_tied(answer, family, head, tied):
-    assert answer.inspect_model(make(family, head))["tied"] == tied
+    assert answer.inspect_model(make(family, head))["tied"] == tied, "tied"
 
 
 @pytest.mark.parametrize("family", ["GPT2", "T5"])
@@ -184,7 +184,7 @@ def test_head_with_equal_values_is_not_tied(answer, family):
 
 def test_biases_of_other_layers_make_no_layer_norm(answer):
     model = make("Llama", "ForCausalLM", attention_bias=True, mlp_bias=True)
-    assert answer.inspect_model(model)["norm"] == "rms_norm"
+    assert answer.inspect_model(model)["norm"] == "rms_norm", "norm"
 
 
 def test_dropout_does_not_matter(answer):
@@ -198,6 +198,8 @@ def test_dropout_does_not_matter(answer):
 def test_every_module_keeps_its_mode(answer, training):
     model = make("GPT2", "LMHeadModel").train(training)
     model.transformer.h[1].train(not training)
-    modes = [module.training for module in model.modules()]
+    before = {name: module.training for name, module in model.named_modules()}
     answer.inspect_model(model)
-    assert [module.training for module in model.modules()] == modes
+    after = {name: module.training for name, module in model.named_modules()}
+    others = [name or "the model" for name in after if after[name] != before[name]]
+    assert others == [], "modules in another mode (`training`) than before"

@@ -73,8 +73,13 @@ def loaded(answer, state, tied=False, **options):
     return model.state_dict()
 
 
-def flat(tensors):
-    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+def values(model):
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def changed(before, after):
+    """The names of the tensors that are not what they were."""
+    return [name for name in before if not torch.equal(before[name], after[name])]
 
 
 def interleaved_rows(state, name, n_heads):
@@ -107,7 +112,8 @@ def test_each_pair_is_turned_by_the_same_angle(answer, n_heads):
 @pytest.mark.parametrize("name", OWN_NAMES)
 def test_each_weight_finds_its_place(answer, name):
     expected = checkpoint(**HEAD)[f"{OWN_NAMES[name]}.weight"]
-    close(loaded(answer, checkpoint(**HEAD))[f"{name}.weight"], expected)
+    axes = " ".join(["out", "in"][: expected.dim()])
+    close(loaded(answer, checkpoint(**HEAD))[f"{name}.weight"], expected, axes)
 
 
 @pytest.mark.timeout(120)
@@ -121,11 +127,17 @@ def test_logits_equal_those_of_transformers(answer, tied):
     close(model(ids), llama.eval()(ids).logits, "batch seq vocab")
 
 
-@pytest.mark.parametrize(("projection", "n_heads"), [("q_proj", 4), ("k_proj", 2)])
-def test_interleaved_rows_become_half_rotated(answer, projection, n_heads):
-    name, state = f"layers.1.self_attn.{projection}.weight", checkpoint(**HEAD)
+def test_interleaved_queries_become_half_rotated(answer):
+    name, state = "layers.1.self_attn.q_proj.weight", checkpoint(**HEAD)
     expected = state[f"model.{name}"].clone()
-    state |= interleaved_rows(state, f"model.{name}", n_heads)
+    state |= interleaved_rows(state, f"model.{name}", n_heads=4)
+    close(loaded(answer, state, interleaved=True)[name], expected, "out in")
+
+
+def test_interleaved_keys_become_half_rotated(answer):
+    name, state = "layers.1.self_attn.k_proj.weight", checkpoint(**HEAD)
+    expected = state[f"model.{name}"].clone()
+    state |= interleaved_rows(state, f"model.{name}", n_heads=2)
     close(loaded(answer, state, interleaved=True)[name], expected, "out in")
 
 
@@ -141,8 +153,10 @@ def test_tied_head_is_optional_and_stays_tied(answer, make):
     model = new_model(answer, tied=True)
     count = sum(parameter.numel() for parameter in model.parameters())
     answer.load_llama_state_dict(model, make())
-    close(model.state_dict()["lm_head.weight"], checkpoint()["model.embed_tokens.weight"])
-    assert sum(parameter.numel() for parameter in model.parameters()) == count
+    expected = checkpoint()["model.embed_tokens.weight"]
+    close(model.state_dict()["lm_head.weight"], expected, "token d_model")
+    after = sum(parameter.numel() for parameter in model.parameters())
+    assert after == count, "the number of parameters"
 
 
 def test_frequencies_of_old_checkpoints_are_ignored(answer):
@@ -176,10 +190,10 @@ def test_another_head_does_not_fit_a_tied_model(answer):
 @pytest.mark.parametrize("changes", SPOILED.values(), ids=SPOILED)
 def test_after_an_error_the_model_is_unchanged(answer, changes):
     model = randomise(new_model(answer))
-    expected = flat(model.parameters())
+    before = values(model)
     with raises(ValueError):
         answer.load_llama_state_dict(model, checkpoint(**HEAD, **changes))
-    close(flat(model.parameters()), expected)
+    assert changed(before, model.state_dict()) == [], "parameters with other values than before"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
@@ -192,18 +206,18 @@ def test_model_keeps_its_dtype_and_device(answer, device, dtype):
 
 def test_fills_the_parameters_that_are_there(answer):
     model, state = new_model(answer), checkpoint(**HEAD)
-    parameters = list(model.parameters())  # as an optimizer holds them
+    held = dict(model.named_parameters())  # as an optimizer holds them
     answer.load_llama_state_dict(model, state)
-    expected = flat(model.parameters())
+    loaded_values = values(model)
     [tensor.zero_() for tensor in state.values()]  # no memory is shared
-    close(flat(parameters), expected)
+    assert changed(held, loaded_values) == [], "parameters that the checkpoint has not filled"
 
 
 def test_checkpoint_is_not_modified(answer):
     state = with_tied_head()
     loaded(answer, state, tied=True, interleaved=True)
-    assert list(state) == list(with_tied_head())
-    close(flat(state.values()), flat(with_tied_head().values()))
+    assert list(state) == list(with_tied_head()), "the names in the checkpoint"
+    assert changed(with_tied_head(), state) == [], "tensors of the checkpoint with other values"
 
 
 @pytest.mark.parametrize(("count", "new"), [(4, [5, 3, 6, 5]), (1, [5]), (0, [])])

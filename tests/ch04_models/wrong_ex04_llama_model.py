@@ -198,6 +198,25 @@ class LlamaBlock__adds_to_the_normalised_input(LlamaBlock):
     def forward(self, x, cache=None, mask=None):
         x = self.input_layernorm(x)
         x = x + self.self_attn(x, cache, mask)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+@wrong(
+    caught_by=[
+        "block_of_one_token_by_hand",
+        "agrees_with_transformers",
+        "agrees_with_the_reference",
+        "gradient_of_each_parameter_agrees",
+        "keeps_the_dtype",
+    ]
+)
+class LlamaBlock__adds_to_normalised_tokens_twice(LlamaBlock):
+    """What attention and the MLP bring was added to normalised tokens (`x = norm(x)`), so that the
+    stream itself was normalised. Only the two of them read the normalised tokens."""
+
+    def forward(self, x, cache=None, mask=None):
+        x = self.input_layernorm(x)
+        x = x + self.self_attn(x, cache, mask)
         x = self.post_attention_layernorm(x)
         return x + self.mlp(x)
 

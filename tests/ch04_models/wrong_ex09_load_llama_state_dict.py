@@ -42,7 +42,8 @@ def in_halves(name, weight, config, key_heads=None):
     caught_by=[
         "rows_by_hand",
         "each_pair_is_turned_by_the_same_angle",
-        "interleaved_rows_become_half_rotated",
+        "interleaved_keys_become_half_rotated",
+        "interleaved_queries_become_half_rotated",
     ]
 )
 def half_rotated_rows__goes_the_other_way(weight, n_heads):
@@ -56,7 +57,8 @@ def half_rotated_rows__goes_the_other_way(weight, n_heads):
     caught_by=[
         "rows_by_hand",
         "each_pair_is_turned_by_the_same_angle",
-        "interleaved_rows_become_half_rotated",
+        "interleaved_keys_become_half_rotated",
+        "interleaved_queries_become_half_rotated",
     ]
 )
 def half_rotated_rows__mixes_the_heads(weight, n_heads):
@@ -69,7 +71,8 @@ def half_rotated_rows__mixes_the_heads(weight, n_heads):
     caught_by=[
         "rows_by_hand",
         "each_pair_is_turned_by_the_same_angle",
-        "interleaved_rows_become_half_rotated",
+        "interleaved_keys_become_half_rotated",
+        "interleaved_queries_become_half_rotated",
     ]
 )
 def half_rotated_rows__leaves_the_rows(weight, n_heads):
@@ -97,7 +100,9 @@ def load_llama_state_dict__swaps_gate_and_up(model, hf_state_dict, interleaved=F
         layer.mlp.load_state_dict({"w1.weight": up, "w3.weight": gate}, strict=False)
 
 
-@wrong(caught_by=["interleaved_rows_become_half_rotated"])
+@wrong(
+    caught_by=["interleaved_keys_become_half_rotated", "interleaved_queries_become_half_rotated"]
+)
 def load_llama_state_dict__ignores_interleaved(model, hf_state_dict, interleaved=False):
     """`interleaved` has no effect: the rows of q_proj and k_proj have to be reordered then."""
     load_llama_state_dict(model, hf_state_dict)
@@ -116,7 +121,7 @@ def load_llama_state_dict__always_reorders(model, hf_state_dict, interleaved=Fal
     load_llama_state_dict(model, hf_state_dict, interleaved=True)
 
 
-@wrong(caught_by=["interleaved_rows_become_half_rotated"])
+@wrong(caught_by=["interleaved_keys_become_half_rotated"])
 def load_llama_state_dict__reorders_the_queries_only(model, hf_state_dict, interleaved=False):
     """Of the two projections that RoPE turns only q_proj was reordered. k_proj is in the same
     layout."""
@@ -139,7 +144,7 @@ def load_llama_state_dict__reorders_the_values_too(model, hf_state_dict, interle
     copied(model, hf_state_dict, changed if interleaved else lambda name, weight: weight)
 
 
-@wrong(caught_by=["interleaved_rows_become_half_rotated"])
+@wrong(caught_by=["interleaved_keys_become_half_rotated"])
 def load_llama_state_dict__counts_too_many_key_heads(model, hf_state_dict, interleaved=False):
     """The rows of k_proj were cut into `num_attention_heads` heads. It has only
     `num_key_value_heads` of them."""

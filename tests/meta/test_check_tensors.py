@@ -124,6 +124,26 @@ def test_the_first_position_that_differs_is_named():
     )
 
 
+def test_a_gradient_is_called_one():
+    from kata.tensors import gradients, parameter_gradients
+
+    def half(x, scale=1):
+        return x / 2
+
+    [expected] = gradients(half, torch.ones(2))
+    assert words(expected + 1, expected).startswith("the gradient of x: first difference at axis 0")
+    [expected] = gradients(torch.exp, torch.ones(2))
+    assert words(expected + 1, expected).startswith("the gradient of its argument: first")
+    _, expected = gradients(torch.add, torch.ones(2), torch.ones(2))
+    assert words(None, expected).startswith("the gradient of argument 2: got None")
+    linear = torch.nn.Linear(2, 2)
+    expected = parameter_gradients(linear, torch.ones(1, 2))["bias"]
+    assert words(expected + 1, expected).startswith("the gradient of bias: first difference")
+    [expected] = gradients(linear, torch.ones(1, 2))
+    assert words(expected + 1, expected).startswith("the gradient of its argument: first")
+    close(expected.clone(), expected)
+
+
 def test_positions_without_names_have_numbers():
     assert words(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 2.0]])) == (
         "first difference at axis 0=0, axis 1=1: got 3, expected 2\n"
