@@ -230,7 +230,8 @@ def tensor_difference(
         note = not_a_tensor(type(actual)) or f"got {_kind(actual)}"
         return f"{note}\nexpected a tensor {_shape(expected, axes)}"
     if actual.shape != expected.shape:
-        return f"got shape {_shape(actual, axes)}\nexpected  {_shape(expected, axes)}"
+        known = axes if actual.dim() == expected.dim() else ""
+        return f"got shape {_shape(actual, known)}\nexpected  {_shape(expected, axes)}"
     if actual.dtype != expected.dtype:
         return f"got dtype {actual.dtype}, expected {expected.dtype}\n{_of_dtype(actual, expected)}"
     if actual.device.type != expected.device.type:
@@ -287,15 +288,18 @@ def _value_difference(
 
 
 def _names(axes: str, count: int) -> list[str]:
-    names = axes.split()
-    return names if len(names) == count else [f"axis {i}" for i in range(count)]
+    """The names of the last axes; what is left of them has numbers."""
+    names = axes.split()[-count:]
+    return [*(f"axis {i}" for i in range(count - len(names))), *names]
 
 
 def _shape(tensor: Tensor, axes: str) -> str:
     sizes = tuple(tensor.shape)
-    if axes and len(axes.split()) == len(sizes):
-        return "(" + ", ".join(f"{n}={s}" for n, s in zip(axes.split(), sizes, strict=True)) + ")"
-    return str(sizes) if sizes else "() of one value"
+    if not sizes:
+        return "() of one value"
+    if not axes:
+        return str(sizes)
+    return f"({_position(sizes, axes)})"
 
 
 def _position(index: tuple[int, ...], axes: str) -> str:

@@ -111,8 +111,15 @@ def _tensor(x: Any) -> str:
     dtype = str(x.dtype).removeprefix("torch.")
     where = "" if x.device.type == "cpu" else f", {x.device}"
     small = 0 < x.numel() <= 8 and x.dim() <= 1 and x.device.type == "cpu"
-    values = f" = {_brief(x.detach().tolist(), 0)}" if small else ""
+    values = f" = {_brief(_short(x.detach().tolist()), 0)}" if small else ""
     return f"Tensor[{', '.join(map(str, x.shape))}; {dtype}{where}]{values}"
+
+
+def _short(value: Any) -> Any:
+    """Numbers with the digits that float32 has."""
+    if isinstance(value, list):
+        return [_short(x) for x in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def ascii_safe(text: str) -> str:

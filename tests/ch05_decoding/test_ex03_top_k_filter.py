@@ -51,7 +51,7 @@ def test_agrees_with_transformers(answer, device, k):
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (2, 3, 5), (3, 1), (0, 5)])
 def test_any_leading_axes(answer, reference, shape):
     expected = reference.top_k_filter(normal(*shape), 3)
-    close(answer.top_k_filter(normal(*shape), k=3), expected)
+    close(answer.top_k_filter(normal(*shape), k=3), expected, "vocab")
 
 
 @pytest.mark.parametrize("k", [4, 5, 1000])

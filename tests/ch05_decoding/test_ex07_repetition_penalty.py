@@ -54,7 +54,7 @@ def test_a_repeated_token_is_penalised_once(answer):
 def test_repetition_agrees_with_transformers(answer, device, shape, penalty):
     logits, ids = normal(*shape, 11).to(device), some_ids(*shape, 10).to(device)
     expected = transformers_repetition(logits, ids, penalty)
-    close(answer.repetition_penalty(logits, ids, penalty), expected)
+    close(answer.repetition_penalty(logits, ids, penalty), expected, "vocab")
 
 
 @pytest.mark.timeout(120)
@@ -85,7 +85,7 @@ def test_frequency_and_presence_agree_with_counting(answer, device, shape):
     logits, ids = normal(*shape, 11), some_ids(*shape, 10)
     expected = counted(logits, ids, 0.3, 0.7).to(device)
     actual = answer.frequency_presence_penalty(logits.to(device), ids.to(device), 0.3, 0.7)
-    close(actual, expected)
+    close(actual, expected, "vocab")
 
 
 @pytest.mark.parametrize("name", ["repetition_penalty", "frequency_presence_penalty"])

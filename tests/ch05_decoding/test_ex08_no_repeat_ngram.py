@@ -72,7 +72,7 @@ def test_removes_the_banned_tokens(answer):
 def test_agrees_with_transformers(answer, device, shape, n):
     logits, ids = normal(*shape, 5).to(device), some_ids(*shape, 30).to(device)
     expected = transformers_no_repeat(logits, ids, n)
-    close(answer.no_repeat_ngram_filter(logits, ids, n), expected, rtol=0, atol=0)
+    close(answer.no_repeat_ngram_filter(logits, ids, n), expected, "vocab", rtol=0, atol=0)
 
 
 def test_rows_do_not_influence_each_other(answer):

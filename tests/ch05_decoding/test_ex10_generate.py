@@ -120,7 +120,7 @@ def test_model_is_called_once_for_each_token(answer, count):
     model = Script([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]])
     actual = answer.generate(model, torch.zeros(2, 2).long(), count)
     close(actual, model.rows[:, :count], "batch new")
-    assert model.calls == [(2, 2 + i) for i in range(count)]
+    assert model.calls == [(2, 2 + i) for i in range(count)], "shapes of what the model saw"
 
 
 @pytest.mark.parametrize(("pad_id", "fill"), [(0, 0), (None, END)])
@@ -129,7 +129,7 @@ def test_rows_end_after_eos(answer, pad_id, fill):
     expected = [[1, END, fill, fill], [1, 2, 3, END], [END, fill, fill, fill]]
     actual = answer.generate(model, torch.zeros(3, 2).long(), 6, eos_id=END, pad_id=pad_id)
     assert actual.tolist() == expected
-    assert len(model.calls) == 4
+    assert len(model.calls) == 4, "calls of the model"
 
 
 def test_eos_in_the_prompt_ends_nothing(answer):
@@ -153,7 +153,7 @@ def test_stop_strings_end_the_text(answer, new, stop, length):
     model, ids = Script([new]), torch.tensor([[2, 4]])  # "on E. "
     actual = answer.generate(model, ids, 6, stop=stop, decode=decode)
     assert actual.tolist() == [new[:length]]
-    assert len(model.calls) == length
+    assert len(model.calls) == length, "calls of the model"
 
 
 def test_stop_strings_end_their_own_row(answer):
@@ -184,16 +184,16 @@ def test_draws_from_the_given_generator(answer):
         options = {"config": config, "generator": generator(seed)}
         return answer.generate(lambda ids: table[ids], ids, 20, **options).tolist()
 
-    assert written(5) == written(5)
-    assert written(5) != written(6)
+    assert written(5) == written(5), "the same seed again"
+    assert written(5) != written(6), "another seed gives the same text"
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_model_is_in_eval_mode_meanwhile(answer, training):
     model = Probe().train(training)
     answer.generate(model, torch.tensor([[1, 2]]), 3)
-    assert [call["training"] for call in model.calls] == [False] * 3
-    assert model.training == training
+    assert [call["training"] for call in model.calls] == [False] * 3, "training, in each call"
+    assert model.training == training, "training, afterwards"
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -201,20 +201,20 @@ def test_mode_is_restored_after_an_error(answer, training):
     model = Probe(breaks=True).train(training)
     with raises(KeyError, match="broken"):
         answer.generate(model, torch.tensor([[1, 2]]), 5)
-    assert model.training == training
+    assert model.training == training, "training, after the error"
 
 
 def test_no_gradients_are_recorded(answer):
     model = Probe()
     answer.generate(model, torch.tensor([[1, 2]]), 3)
-    assert [call["gradients"] for call in model.calls] == [False] * 3
+    assert [call["gradients"] for call in model.calls] == [False] * 3, "gradients, in each call"
 
 
 def test_inputs_are_not_modified(answer):
     table, ids = normal(1, 9, 5), torch.tensor([[1, 2]])
     answer.generate(lambda ids: table[:, : ids.shape[1]], ids, 4, eos_id=3, min_new_tokens=4)
-    close(table, normal(1, 9, 5), "batch seq vocab")
-    assert ids.tolist() == [[1, 2]]
+    close(table, normal(1, 9, 5), "batch seq logit_of_the_model")
+    assert ids.tolist() == [[1, 2]], "the prompt, afterwards"
 
 
 @pytest.mark.parametrize("count", [0, 3])

@@ -54,7 +54,7 @@ class Watched(nn.Module):
         self.new_caches = self.summing.new_caches
 
     def forward(self, ids, caches):
-        self.seen.append((self.training, torch.is_grad_enabled()))
+        self.seen.append({"training": self.training, "gradients": torch.is_grad_enabled()})
         if len(self.seen) > self.calls:
             raise OSError("the model fails")
         return self.summing(ids, caches)
@@ -79,26 +79,26 @@ def test_a_text_by_hand(answer):
 def test_reads_the_prompt_once_then_single_tokens(answer):
     model = Summing()
     answer.generate_cached(model, torch.tensor(PROMPT), 4)
-    assert model.shapes == [(2, 3), (2, 1), (2, 1), (2, 1)]
+    assert model.shapes == [(2, 3), (2, 1), (2, 1), (2, 1)], "shapes of what the model read"
 
 
 def test_stops_reading_when_every_row_has_ended(answer):
     model, prompt = Summing(), torch.tensor([[6, 2, 4], [1, 1, 1]])
     new = answer.generate_cached(model, prompt, 9, eos_id=6, pad_id=0)
     assert new.tolist() == [[5, 3, 6], [3, 6, 0]]
-    assert model.shapes == [(2, 3), (2, 1), (2, 1)]
+    assert model.shapes == [(2, 3), (2, 1), (2, 1)], "shapes of what the model read"
 
 
 def test_nothing_to_write_reads_nothing(answer):
     model = Summing()
     assert answer.generate_cached(model, torch.tensor(PROMPT), 0).tolist() == [[], []]
-    assert model.shapes == []
+    assert model.shapes == [], "shapes of what the model read"
 
 
 def test_caches_are_made_once_with_room_for_all(answer):
     model = Summing()
     answer.generate_cached(model, torch.tensor(PROMPT), 4)
-    assert model.rooms == [7]
+    assert model.rooms == [7], "room in the caches, each time that some were made"
 
 
 @pytest.mark.parametrize(("settings", "options"), OPTIONS.values(), ids=OPTIONS)
@@ -134,7 +134,7 @@ def test_too_long_a_text_is_refused_at_once(answer, context):
     model = Summing()
     with raises(ValueError):
         answer.generate_cached(model, torch.tensor(PROMPT), 4, context=context)
-    assert model.shapes == []
+    assert model.shapes == [], "shapes of what the model read"
 
 
 def test_a_text_as_long_as_the_context_fits(answer):
@@ -147,22 +147,23 @@ def test_bad_arguments_are_refused_at_once(answer, prompt, count, options):
     model = Summing()
     with raises(ValueError):
         answer.generate_cached(model, prompt.clone(), count, **options)
-    assert model.shapes == []
+    assert model.shapes == [], "shapes of what the model read"
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_model_works_in_eval_mode_without_gradients(answer, training):
     model = Watched(calls=9).train(training)
     answer.generate_cached(model, torch.tensor(PROMPT), 3)
-    assert set(model.seen) == {(False, False)}
-    assert model.training == training
+    inside = {name: any(call[name] for call in model.seen) for name in ("training", "gradients")}
+    assert inside == {"training": False, "gradients": False}, "in any call of the model"
+    assert model.training == training, "training, afterwards"
 
 
 def test_mode_comes_back_after_an_exception(answer):
     model = Watched(calls=2).train()
     with raises(OSError):
         answer.generate_cached(model, torch.tensor(PROMPT), 3)
-    assert model.training
+    assert {"training": model.training} == {"training": True}, "after the error"
 
 
 @pytest.mark.real

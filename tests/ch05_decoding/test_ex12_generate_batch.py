@@ -38,7 +38,7 @@ class Placed(nn.Module):
     def forward(self, ids, attention_mask, position_ids):
         given = {"ids": ids, "attention_mask": attention_mask, "position_ids": position_ids}
         self.calls.append({name: tensor.tolist() for name, tensor in given.items()})
-        self.modes.append((self.training, torch.is_grad_enabled()))
+        self.modes.append({"training": self.training, "gradients": torch.is_grad_enabled()})
         if self.fails:
             raise OSError("the model fails")
         sums = (ids * attention_mask).cumsum(-1) + position_ids
@@ -114,7 +114,7 @@ def test_an_end_in_the_prompt_ends_nothing(answer):
 def test_model_is_not_called_without_need(answer, count, calls):
     model = Placed()
     answer.generate_batch(model, [[3, 4], [1, 2, 4]], count, pad_id=0, eos_id=8)
-    assert len(model.calls) == calls
+    assert len(model.calls) == calls, "calls of the model"
 
 
 def test_penalties_do_not_see_padding(answer):
@@ -132,8 +132,8 @@ def test_draws_come_from_the_generator(answer):
         )
         for seed in (1, 1, 2)
     )
-    assert again == first
-    assert other != first
+    assert again == first, "the same seed again"
+    assert other != first, "another seed gives the same text"
 
 
 @pytest.mark.parametrize(("prompts", "new"), [([], []), ([[3], [1, 2]], [[], []])])
@@ -150,19 +150,19 @@ def test_bad_arguments_are_refused(answer, prompts, count):
 def test_prompts_are_not_modified(answer):
     prompts = copy(PROMPTS)
     answer.generate_batch(Placed(), prompts, 3, pad_id=0)
-    assert prompts == PROMPTS
+    assert prompts == PROMPTS, "the lists of the caller, afterwards"
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_model_works_in_eval_mode_without_gradients(answer, training):
     model = Placed().train(training)
     answer.generate_batch(model, copy(PROMPTS), 2, pad_id=0)
-    assert set(model.modes) == {(False, False)}
-    assert model.training == training
+    assert model.modes == [{"training": False, "gradients": False}] * 2, "in each call of the model"
+    assert model.training == training, "training, afterwards"
 
 
 def test_mode_comes_back_after_an_exception(answer):
     model = Placed(fails=True).train()
     with raises(OSError):
         answer.generate_batch(model, copy(PROMPTS), 2, pad_id=0)
-    assert model.training
+    assert {"training": model.training} == {"training": True}, "after the error"

@@ -123,7 +123,7 @@ def test_is_over_when_nothing_better_runs(answer):
     model = chain([1.0, 0.0, 0.0], [0.7, 0.1, 0.2], [0.9, 0.05, 0.05])
     spy = lambda ids: calls.append(sorted(ids.tolist())) or model(ids)
     answer.beam_search(spy, [1], 2, 9, eos_id=EOS)
-    assert calls == [[[1]], [[1, 1], [1, 2]]]
+    assert calls == [[[1]], [[1, 1], [1, 2]]], "rows of each call of log_prob_fn"
 
 
 def test_fewer_results_than_beams(answer):
@@ -146,8 +146,10 @@ def test_rows_extend_those_of_the_call_before(answer):
     calls, model = [[[2]]], random_model(1)
     answer.beam_search(lambda ids: calls.append(ids.tolist()) or model(ids), [2, 1], 3, 4)
     orphans = [row for old, new in pairwise(calls) for row in new if row[:-1] not in old]
-    assert orphans == []
-    assert [len({tuple(row) for row in rows}) for rows in calls[1:]] == [1, 3, 3, 3]
+    assert orphans == [], "rows that continue no row of the call before"
+    assert [len({tuple(row) for row in rows}) for rows in calls[1:]] == [1, 3, 3, 3], (
+        "different rows"
+    )
 
 
 @pytest.mark.timeout(120)
@@ -165,7 +167,7 @@ def test_agrees_with_transformers(answer, length_penalty, seed, eos_id):
 def test_prompt_is_not_modified(answer):
     start = [1, 2]
     answer.beam_search(random_model(2), start, 2, 3)
-    assert start == [1, 2]
+    assert start == [1, 2], "the list of the caller, afterwards"
 
 
 @pytest.mark.parametrize(

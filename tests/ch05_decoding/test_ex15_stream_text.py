@@ -94,7 +94,7 @@ def test_stop_string_that_begins_first_counts(answer):
 def test_no_id_is_read_after_a_stop_string(answer):
     ids = iter([0, 1, 2, 3, 4])
     list(answer.stream_text(ids, tokenizer("one ", "ST", "OP", "two", "three"), STOP))
-    assert list(ids) == [3, 4]
+    assert list(ids) == [3, 4], "ids that were not asked for"
 
 
 def test_agrees_with_the_reference(answer, reference):

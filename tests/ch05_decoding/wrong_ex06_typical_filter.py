@@ -133,6 +133,21 @@ def typical_filter__entropy_is_nan(logits, mass, min_keep=1):
 
 @wrong(
     caught_by=[
+        "minus_infinity_is_no_candidate",
+        "keeps_at_least_min_keep_tokens",
+        "rows_with_hard_values",
+    ]
+)
+def typical_filter__keeps_nothing_near_nan(logits, mass, min_keep=1):
+    """The entropy became NaN, and nothing is near NaN, so that nothing was kept: p is 0 where the
+    logit is -inf, and 0 x -inf is NaN. Such a token adds nothing to the sum."""
+    drop = removed(*typicality(logits), mass, min_keep)
+    far = information(logits)[2].sum(-1, keepdim=True).isnan() & (mass < 1)
+    return logits.masked_fill(drop | far, -INF)
+
+
+@wrong(
+    caught_by=[
         "keeps_the_most_typical_tokens",
         "minus_infinity_is_no_candidate",
         "keeps_at_least_min_keep_tokens",

@@ -5,7 +5,7 @@ from torch import nn
 
 from kata.wrong import wrong
 from solutions.ch05_decoding.ex09_sample_next import process_logits
-from solutions.ch05_decoding.ex10_generate import GREEDY, generate
+from solutions.ch05_decoding.ex10_generate import GREEDY, check, generate
 
 NEVER = float("-inf")
 
@@ -176,6 +176,37 @@ def generate__goes_on_after_the_end(
 
     options["min_new_tokens"] = min_new_tokens
     return generate(Changed(model, around), ids, max_new_tokens, config, **options)
+
+
+@wrong(
+    caught_by=[
+        "rows_end_after_eos",
+        "eos_in_the_prompt_ends_nothing",
+        "stop_strings_end_their_own_row",
+        "greedy_ids_equal_those_of_transformers",
+    ]
+)
+def generate__lets_ended_rows_go_on(
+    model, ids, max_new_tokens, config=GREEDY, *, eos_id=None, stop=(), decode=None, **options
+):
+    """A row that had ended went on writing until the others had ended too. Put `pad_id` there."""
+    least, pad_id = options.get("min_new_tokens", 0), options.get("pad_id")
+    fill = eos_id if pad_id is None else pad_id
+    check(ids, max_new_tokens, least, stop, decode, options.get("context"), fill)
+
+    def around(model, text):
+        new = text[:, ids.shape[1] :].tolist()
+        if all(eos_id in row or any(word in decode(row) for word in stop) for row in new):
+            raise Finished(text)
+        logits = model(text).clone()
+        if eos_id is not None and len(new[0]) < least:
+            logits[:, -1, eos_id] = NEVER
+        return logits
+
+    try:
+        return generate(Changed(model, around), ids, max_new_tokens, config, **options)
+    except Finished as finished:
+        return finished.args[0][:, 0 if options.get("return_prompt") else ids.shape[1] :]
 
 
 @wrong(

@@ -89,12 +89,12 @@ def speculative_decode__resamples_from_the_target(*args):
 
 @wrong(
     caught_by=[
+        "bonus_token_is_drawn",
         "accepted_draft_is_followed_by_a_bonus_token",
         "token_likelier_for_the_target_is_always_accepted",
         "each_token_has_its_own_chance",
         "accepts_as_often_as_it_can",
     ],
-    crashes=["bonus_token_is_drawn"],
 )
 def speculative_decode__has_no_bonus_token(*args):
     """All of the draft was accepted, and nothing followed. The target has looked at the position
@@ -104,10 +104,10 @@ def speculative_decode__has_no_bonus_token(*args):
 
 @wrong(
     caught_by=[
+        "bonus_token_is_drawn",
         "accepted_draft_is_followed_by_a_bonus_token",
         "token_likelier_for_the_target_is_always_accepted",
     ],
-    crashes=["bonus_token_is_drawn"],
 )
 def speculative_decode__draws_the_bonus_from_the_row_before(*args):
     """The bonus token was drawn from the row of the last drafted token. The row after it is the one

@@ -8,9 +8,9 @@ from kata.tensors import gradients, normal, randomise
 def agree(actual, expected, **tolerances):
     """Compare weights, experts and probabilities."""
     weights, idx, probs = actual
-    close(probs, expected[2], "token expert", **tolerances)
-    close(idx, expected[1], "token choice")
-    close(weights, expected[0], "token choice", **tolerances)
+    close(probs, expected[2], "token expert_probability", **tolerances)
+    close(idx, expected[1], "token idx")
+    close(weights, expected[0], "token weight", **tolerances)
 
 
 def test_two_tokens_by_hand(answer):
@@ -59,15 +59,15 @@ def test_agrees_with_mixtral(answer, k):
 
 def test_equal_logits_share_equally(answer):
     weights, idx, _ = answer.topk_router(torch.zeros(2, 3), normal(5, 3), k=4)
-    close(weights, torch.full((2, 4), 0.25), "token choice")
-    assert [len(set(row)) for row in idx.tolist()] == [4, 4]
+    close(weights, torch.full((2, 4), 0.25), "token weight")
+    assert [len(set(row)) for row in idx.tolist()] == [4, 4], "different experts of each token"
 
 
 def test_huge_logits_stay_finite(answer):
     x, weight = torch.tensor([[1e4], [-1e4]]), torch.tensor([[1.0], [0.5], [-1.0]])
     weights, _, probs = answer.topk_router(x, weight, k=2)
-    close(probs, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), "token expert")
-    close(weights, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), "token choice")
+    close(probs, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), "token expert_probability")
+    close(weights, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), "token weight")
 
 
 @pytest.mark.parametrize("part", [0, 2], ids=["weights", "probs"])
@@ -75,8 +75,8 @@ def test_gradients_agree_with_the_reference(answer, reference, part):
     x, weight = normal(7, 3), normal(5, 3, seed=1)
     expected = gradients(lambda *inputs: reference.topk_router(*inputs, 2)[part], x, weight)
     actual = gradients(lambda *inputs: answer.topk_router(*inputs, 2)[part], x, weight)
-    close(actual[0], expected[0], "token d_model")
-    close(actual[1], expected[1], "expert d_model")
+    close(actual[0], expected[0], "token gradient_of_x")
+    close(actual[1], expected[1], "expert gradient_of_weight")
 
 
 def test_stays_on_the_device_of_its_input(answer):

@@ -68,7 +68,7 @@ def test_two_tokens_by_hand(answer):
 def test_each_expert_starts_with_its_own_weights(answer):
     state = answer.MoELayer(4, 6, 3, 2).state_dict()
     weights = [state[f"experts.{i}.w1.weight"].flatten().tolist() for i in range(3)]
-    assert len({tuple(weight) for weight in weights}) == 3
+    assert len({tuple(weight) for weight in weights}) == 3, "different weights at the start"
 
 
 @pytest.mark.timeout(120)
@@ -83,7 +83,7 @@ def test_agrees_with_mixtral(answer, k):
 def test_gradient_of_the_input_agrees_with_mixtral(answer):
     mixtral, layer, x = mixtral_block(*SIZES), answer.MoELayer(*SIZES), normal(3, 7, 4)
     layer.load_state_dict(split(mixtral.state_dict()))
-    close(gradients(layer, x)[0], gradients(mixtral, x)[0], "batch seq d_model")
+    close(gradients(layer, x)[0], gradients(mixtral, x)[0], "batch seq gradient_of_x")
 
 
 @pytest.mark.timeout(120)
@@ -92,7 +92,9 @@ def test_gradient_of_each_weight_agrees_with_mixtral(answer, name):
     mixtral, layer, x = mixtral_block(*SIZES), answer.MoELayer(*SIZES), normal(3, 7, 4)
     layer.load_state_dict(split(mixtral.state_dict()))
     expected = of_all(split(parameter_gradients(mixtral, x)), name)
-    close(of_all(parameter_gradients(layer, x), name), expected, "expert out in")
+    close(
+        of_all(parameter_gradients(layer, x), name), expected, "expert out gradient_of_the_weight"
+    )
 
 
 def test_moving_a_token_moves_its_output(answer, reference):
@@ -117,7 +119,7 @@ def test_an_expert_that_nobody_chose_has_no_influence(answer, reference):
 def test_any_leading_axes_are_tokens(answer, reference, device, shape):
     layer, expected = (m.to(device) for m in twins(answer, reference, *SIZES))
     x = normal(*shape).to(device)
-    close(layer(x.clone()), expected(x))
+    close(layer(x.clone()), expected(x), "d_model")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)

@@ -55,7 +55,7 @@ def test_gradient_goes_to_the_probabilities_only(answer):
     probs, idx = normal(6, 5).softmax(-1), choices(6, 2, 5)
     fraction = torch.stack([(idx == i).double().mean().float() for i in range(5)])
     expected = gradients(lambda p: 5 * (fraction * p.mean(0)).sum(), probs)[0]
-    close(gradients(answer.load_balancing_loss, probs, idx, 5)[0], expected, "token expert")
+    close(gradients(answer.load_balancing_loss, probs, idx, 5)[0], expected, "token gradient")
 
 
 def test_no_tokens_cost_nothing(answer):

@@ -64,21 +64,21 @@ def test_each_expert_is_called_once_with_its_tokens(answer):
     x, idx = torch.arange(40.0).view(20, 2), choices(20, 3, k=2)
     expected = [(i, x[(idx == i).any(-1), 0].tolist()) for i in range(3)]
     answer.grouped_dispatch(x, idx, normal(20, 2), experts)
-    assert sorted(calls) == expected
+    assert sorted(calls) == expected, "the calls: expert, and the first numbers of its rows"
 
 
 def test_unchosen_expert_is_not_called(answer):
     calls, experts = watched(5)
     x, idx = torch.arange(4.0).view(2, 2), torch.tensor([[3, 1], [1, 3]])
     answer.grouped_dispatch(x, idx, torch.ones(2, 2), experts)
-    assert sorted({expert for expert, _ in calls}) == [1, 3]
+    assert sorted({expert for expert, _ in calls}) == [1, 3], "the experts that were called"
 
 
 def test_no_tokens_call_no_expert(answer):
     calls, experts = watched(3)
     x, idx = torch.empty(0, 4), torch.empty(0, 2, dtype=torch.long)
     close(answer.grouped_dispatch(x, idx, torch.empty(0, 2), experts), x.clone(), "token d_model")
-    assert calls == []
+    assert calls == [], "the calls: expert, and the first numbers of its rows"
 
 
 @pytest.mark.parametrize("leaf", [0, 1], ids=["of x", "of weights"])
@@ -89,7 +89,7 @@ def test_gradients_agree_with_a_loop(answer, leaf):
     )
     expected = gradients(loop, *inputs, normal(9, 3, seed=2), experts)[leaf]
     actual = gradients(answer.grouped_dispatch, *inputs, normal(9, 3, seed=2), experts)[leaf]
-    close(actual, expected, "token feature")
+    close(actual, expected, "token gradient")
 
 
 @pytest.mark.parametrize("name", ["gate.weight", "experts.0.w1.weight", "experts.2.w2.weight"])
@@ -99,7 +99,7 @@ def test_everything_learns_as_in_the_layer(answer, name):
     layer.zero_grad()
     weights, idx, _ = topk_router(x, layer.gate.weight, k=2)
     project(answer.grouped_dispatch(x, idx, weights, list(layer.experts))).backward()
-    close(layer.get_parameter(name).grad, expected, "out in")
+    close(layer.get_parameter(name).grad, expected, "out gradient")
 
 
 @pytest.mark.parametrize(

@@ -263,10 +263,18 @@ def update_gate_bias__moves_at_the_mean(bias, idx, rate):
 
 @wrong(caught_by=["bias_moves_by_the_rate"])
 def update_gate_bias__leaves_idle_experts_out(bias, idx, rate):
-    """The mean was taken over the experts that somebody chose. Those that nobody chose belong to
-    it, and need the help most."""
+    """Experts that nobody chose were left out, of the mean and of the help, which they need
+    most."""
     load = torch.bincount(idx.flatten(), minlength=len(bias)).to(bias.dtype)
     return bias + rate * (load[load > 0].mean() - load).sign() * (load > 0)
+
+
+@wrong(caught_by=["bias_moves_by_the_rate"])
+def update_gate_bias__takes_the_mean_of_the_chosen(bias, idx, rate):
+    """The mean load was taken over the experts that somebody chose. It is that of all experts, to
+    which one that nobody chose adds 0."""
+    load = torch.bincount(idx.flatten(), minlength=len(bias)).to(bias.dtype)
+    return bias + rate * (load[load > 0].mean() - load).sign()
 
 
 @wrong(caught_by=["bias_moves_by_the_rate", "updates_balance_a_lopsided_gate"])

@@ -1,13 +1,12 @@
 from dataclasses import asdict
-from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kata.check import close, raises
-from kata.tensors import normal, randomise
+from kata.check import raises
+from kata.tensors import generator, normal, randomise
 
 END = 8
 # Strategy, parameters, and what is not as in SamplingConfig().
@@ -59,12 +58,19 @@ LIKE_TRANSFORMERS = [
     ("repetition_penalty", {"penalty": 2.5}, {"repetition_penalty": 2.5}),
     ("beam", {"beams": 3}, {"num_beams": 3, "do_sample": False}),
 ]
+
+
+class Tokenizer:
+    def __init__(self, encode, decode):
+        self.encode, self.decode = encode, decode
+
+
 # A text of numbers. Spaces at its ends, and more than one in a row, are lost.
-NUMBERS = SimpleNamespace(
+NUMBERS = Tokenizer(
     encode=lambda text: [int(word) for word in text.split()],
     decode=lambda ids: " ".join(str(token) for token in ids),
 )
-UTF8 = SimpleNamespace(
+UTF8 = Tokenizer(
     encode=lambda text: list(text.encode()),
     decode=lambda ids: bytes(ids).decode("utf-8", errors="replace"),
 )
@@ -190,11 +196,12 @@ def test_agrees_with_transformers(answer, strategy, params, options):
 
 def test_each_seed_has_its_own_text(answer):
     model, options = Bigrams(30), {"strategy": "temperature", "max_new_tokens": 20}
+    expected = torch.rand(1, generator=generator(1)).item()
     torch.manual_seed(1)
-    before = torch.get_rng_state()
     texts = [answer.generate_text(model, NUMBERS, "3", seed=s, **options) for s in (5, 6, 5)]
-    assert [texts[0] == texts[2], texts[0] == texts[1]] == [True, False]
-    close(torch.get_rng_state(), before, "state")
+    equal = {"with the same seed": texts[0] == texts[2], "with another": texts[0] == texts[1]}
+    assert equal == {"with the same seed": True, "with another": False}, "equal texts"
+    assert torch.rand(1).item() == expected, "the next number of torch's global generator"
 
 
 def test_without_a_seed_torch_decides(answer):
@@ -203,7 +210,8 @@ def test_without_a_seed_torch_decides(answer):
     texts = [answer.generate_text(model, NUMBERS, "3", **options) for _ in range(2)]
     torch.manual_seed(1)
     texts.append(answer.generate_text(model, NUMBERS, "3", **options))
-    assert [texts[0] == texts[2], texts[0] == texts[1]] == [True, False]
+    equal = {"after manual_seed again": texts[0] == texts[2], "without": texts[0] == texts[1]}
+    assert equal == {"after manual_seed again": True, "without": False}, "equal texts"
 
 
 @pytest.mark.parametrize(("stop", "text", "calls"), STOPPED.values(), ids=STOPPED)
@@ -211,14 +219,14 @@ def test_text_ends_before_a_stop_string(answer, stop, text, calls):
     model = Script(" é\nné STOP! ")
     actual = answer.generate_text(model, UTF8, "a", stop=stop, max_new_tokens=14)
     assert actual == text
-    assert model.calls == calls
+    assert model.calls == calls, "calls of the model"
 
 
 def test_chunks_come_while_the_model_writes(answer):
     model, seen = Script("né STOP"), []
     for chunk in answer.stream_generate(model, UTF8, "a", stop=["STOP"], max_new_tokens=9):
         seen.append((chunk, model.calls))
-    assert seen == [("n", 1), ("é", 3), (" ", 4)]
+    assert seen == [("n", 1), ("é", 3), (" ", 4)], "chunks, and calls of the model so far"
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "temperature", "beam"])
@@ -238,7 +246,7 @@ def test_beam_search_finds_the_likelier_text(answer, beams, expected):
 def test_model_sees_the_last_tokens(answer, strategy):
     model = Bigrams()
     list(answer.generate_ids(model, [1, 2, 3], strategy, max_new_tokens=3, context=4))
-    assert [call["length"] for call in model.calls] == [3, 4, 4]
+    assert [call["length"] for call in model.calls] == [3, 4, 4], "ids that the model saw"
 
 
 def test_penalties_see_the_whole_text(answer):
@@ -255,13 +263,14 @@ def test_penalties_see_the_whole_text(answer):
 def test_the_caller_notices_nothing(answer, strategy, training):
     model, outside = Bigrams().train(training), []
     for _ in answer.generate_ids(model, [1, 2], strategy, max_new_tokens=3):
-        outside.append((model.training, torch.is_grad_enabled()))
-    assert outside == [(training, True)] * 3
-    assert [(call["training"], call["gradients"]) for call in model.calls] == [(False, False)] * 3
+        outside.append({"training": model.training, "gradients": torch.is_grad_enabled()})
+    assert outside == [{"training": training, "gradients": True}] * 3, "outside, at each id"
+    inside = [{name: call[name] for name in ("training", "gradients")} for call in model.calls]
+    assert inside == [{"training": False, "gradients": False}] * 3, "in each call of the model"
 
 
 def test_beam_search_runs_where_the_model_is(answer):
     model = Elsewhere()
     with raises(KeyError, match="broken"):
         list(answer.generate_ids(model, [1, 2], "beam", max_new_tokens=3))
-    assert model.seen == ["meta"]
+    assert model.seen == ["meta"], "where the ids for the model are"

@@ -68,6 +68,11 @@ def prompt(messages):
     return [*ids, 258, *b"assistant\n"]
 
 
+def readable(ids):
+    """A prompt as text, in which `<258>` is the control token with this id."""
+    return "".join(chr(token) if token < 256 else f"<{token}>" for token in ids)
+
+
 def without(messages, start):
     """The system message, and those from number `start` on."""
     return [message for message in messages[:1] if message["role"] == "system"] + messages[start:]
@@ -82,7 +87,7 @@ class Script(nn.Module):
 
     def forward(self, ids):
         token = self.ids[min(len(self.shown), len(self.ids) - 1)]
-        self.shown += ids.tolist()
+        self.shown += [readable(row) for row in ids.tolist()]
         return F.one_hot(torch.full_like(ids, token), num_classes=259) * self.scale
 
 
@@ -95,19 +100,8 @@ def test_a_conversation_by_hand(answer, device):
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+3?"}]
     model = Script([*b"5", 257]).to(device)
     assert talk(answer, messages, model) == "5"
-    start = [
-        258,
-        *b"system\nBe brief.",
-        257,
-        10,
-        258,
-        *b"user\n2+3?",
-        257,
-        10,
-        258,
-        *b"assistant\n",
-    ]
-    assert model.shown == [start, [*start, *b"5"]]
+    start = "<258>system\nBe brief.<257>\n<258>user\n2+3?<257>\n<258>assistant\n"
+    assert model.shown == [start, f"{start}5"], "the text that each call of the model saw"
 
 
 @pytest.mark.parametrize(("roles", "start", "spare"), TURNS)
@@ -138,7 +132,7 @@ def test_impossible_conversations_are_refused(answer, roles):
     model = Script()
     with raises(ValueError):
         talk(answer, conversation(roles), model)
-    assert model.shown == []
+    assert model.shown == [], "the text that each call of the model saw"
 
 
 @pytest.mark.parametrize(("missing", "start"), [(0, 1), (1, 3), (40, 5)])
@@ -146,22 +140,22 @@ def test_there_is_room_for_the_answer(answer, missing, start):
     messages, model = conversation("suauau"), Script()
     room, expected = len(prompt(messages)) + 30 - missing, prompt(without(messages, start))
     talk(answer, messages, model, max_context=room, max_new_tokens=30)
-    assert model.shown == [expected]
+    assert model.shown == [readable(expected)], "the text that the model saw"
 
 
 @pytest.mark.parametrize("content", [FORGED, "<|im_end|>", "a<|endoftext|>b", " spaces \n"])
 def test_what_is_typed_stays_text(answer, content):
     model = Script()
     talk(answer, [{"role": "user", "content": content}], model)
-    expected = [258, *b"user\n", *utf8(content), 257, 10, 258, *b"assistant\n"]
-    assert model.shown == [expected]
+    expected = f"<258>user\n{content}<257>\n<258>assistant\n"
+    assert model.shown == [expected], "the text that the model saw"
 
 
 @pytest.mark.parametrize(("ids", "text", "calls"), ANSWERS.values(), ids=ANSWERS)
 def test_answer_ends_before_a_control_token(answer, ids, text, calls):
     model = Script(ids)
     assert talk(answer, conversation("u"), model, max_new_tokens=8) == text
-    assert len(model.shown) == calls
+    assert len(model.shown) == calls, "calls of the model"
 
 
 @pytest.mark.parametrize("options", DRAWN, ids=str)
@@ -176,4 +170,4 @@ def test_answers_are_drawn_as_asked_for(answer, reference, options):
 def test_messages_are_not_modified(answer):
     messages = conversation("suauau")
     talk(answer, messages, Script(), max_context=60, max_new_tokens=5)
-    assert messages == conversation("suauau")
+    assert messages == conversation("suauau"), "the messages of the caller, afterwards"

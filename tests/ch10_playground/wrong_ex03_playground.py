@@ -301,6 +301,15 @@ class Playground__stop_stays_pressed(Playground):
         self.pressed = True
 
 
+@wrong(caught_by=["next_text_after_a_stop_is_whole"])
+class Playground__stop_prevents_the_next_text(Playground__stop_stays_pressed):
+    """Once stopped, it did not even begin a new text. A text that begins later is not stopped: take
+    the flag back when one begins."""
+
+    def on_generate(self, state):
+        return iter(()) if self.pressed else super().on_generate(state)
+
+
 @wrong(caught_by=["stop_asks_for_no_further_chunk", "stream_is_closed_when_nobody_reads_on"])
 class Playground__leaves_the_stream_open(Playground):
     """The stream was not closed when the text ended early. Until somebody closes it, the model is

@@ -38,6 +38,7 @@ class Around(nn.Module):
         "log_probs_are_those_of_the_next_ids",
         "log_probs_see_the_context_only",
         "a_row_by_hand",
+        "a_text_without_words",
         "rows_equal_those_of_the_reference",
         "log_probs_are_those_of_the_written_ids",
     ]
@@ -59,6 +60,7 @@ def mean_log_prob__reads_the_next_position(model, prompt_ids, new_ids, context=N
         "log_probs_are_those_of_the_next_ids",
         "log_probs_see_the_context_only",
         "a_row_by_hand",
+        "a_text_without_words",
         "rows_equal_those_of_the_reference",
         "log_probs_are_those_of_the_written_ids",
     ]

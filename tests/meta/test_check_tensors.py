@@ -124,6 +124,16 @@ def test_the_first_position_that_differs_is_named():
     )
 
 
+def test_the_last_axes_have_the_names():
+    expected = torch.zeros(2, 1, 2)
+    assert words(expected + 1, expected, "row column").startswith(
+        "first difference at axis 0=0, row=0, column=0: got 1, expected 0\n"
+        "4 of 4 values of (axis 0=2, row=1, column=2) differ"
+    )
+    expected = torch.zeros(2)
+    assert words(expected + 1, expected, "row column").startswith("first difference at column=0")
+
+
 def test_a_gradient_is_called_one():
     from kata.tensors import gradients, parameter_gradients
 
