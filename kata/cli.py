@@ -11,12 +11,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from kata import backup, catalogue, hints, progress, stubs
-from kata.course import Course, CourseError, Exercise, find_root
+from kata import backup, catalogue, complete, hints, progress, stubs
+from kata.course import Course, CourseError, Exercise, chapter_title, find_root
 from kata.grading.command import grade, release
+from kata.new import new
+from kata.prove import prove
+from kata.report import report
 from kata.terminal import paragraph, prepare, say, screen, stop
 from kata.text import plural
+from kata.update import update
 from kata.verdict import NOT_HERE, Verdict, relative
+from kata.watch import watch
 
 STYLES = {
     Verdict.PASS: "green",
@@ -33,13 +38,22 @@ UP_TO_DATE = "Every stub is up to date."
 ALL_DONE = "nothing left to do; name an exercise (example: kata hint 1.5)"
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Which = Annotated[str, typer.Argument(metavar="EXERCISE", help="a number (1.5), a name or a path")]
-Chapter = Annotated[str | None, typer.Argument(help="a number (1) or a topic (tokenizers)")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXERCISE",
+        help="a number (1.5), a name or a path",
+        autocompletion=complete.exercises,
+    ),
+]
+Chapter = Annotated[
+    str | None,
+    typer.Argument(help="a number (1) or a topic (tokenizers)", autocompletion=complete.chapters),
+]
 
 
 def main() -> None:
@@ -89,6 +103,14 @@ def no_command(context: typer.Context) -> None:
 def list_(
     chapter: Chapter = None,
     todo: Annotated[bool, typer.Option("--todo", help="only what is not done")] = False,
+    failing: Annotated[bool, typer.Option("--failing", help="only what failed last time")] = False,
+    difficulty: Annotated[
+        catalogue.Difficulty | None, typer.Option(case_sensitive=False, help="only of this kind")
+    ] = None,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="only what takes at most this")
+    ] = None,
+    find: Annotated[str, typer.Option(metavar="WORD", help="only with it in title or name")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="for other programs")] = False,
 ) -> None:
     """Show the exercises, how far you are, and what comes next."""
@@ -96,17 +118,20 @@ def list_(
     verdicts = progress.read(course)
     chapters = [catalogue.find_chapter(course, chapter)] if chapter else list(course.chapters)
     inside = [e for name in chapters for e in course.chapters[name]]
-    done = [e for e in inside if verdicts.get(e.slug) in catalogue.DONE]
-    shown = [e for e in inside if not (todo and e in done)]
+    wanted = catalogue.Filter(todo, failing, difficulty, minutes, find)
+    shown = [e for e in inside if wanted.takes(e, verdicts.get(e.slug))]
     if as_json:
         print(json.dumps(catalogue.document(course, shown, verdicts), indent=1))
         return
     if shown:
         screen().print(_table(course, shown, verdicts))
-        say()
+    else:
+        place = f"in {chapter_title(chapters[0])}: " if chapter else ""
+        say(f"No exercise matches: {place}{wanted}.")
+    say()
     for line in progress.bars(course, verdicts, chapters):
         screen().print(line)
-    upcoming = progress.next_exercise(inside, verdicts, course.exercises_dir)
+    upcoming = progress.next_exercise(shown or inside, verdicts, course.exercises_dir)
     for line in progress.next_lines(course, upcoming, course.exercises_dir):
         say(line)
 
@@ -115,7 +140,7 @@ def _table(course: Course, exercises: list[Exercise], verdicts: dict[str, Verdic
     wide = screen().width >= NARROW
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("exercise")
+    table.add_column("exercise", overflow="fold")
     if wide:
         table.add_column("difficulty")
         table.add_column("minutes", justify="right")
@@ -131,7 +156,10 @@ def _table(course: Course, exercises: list[Exercise], verdicts: dict[str, Verdic
 @app.command()
 def hint(
     exercise: Annotated[
-        str | None, typer.Argument(help="a number (1.5); without it, what comes next")
+        str | None,
+        typer.Argument(
+            help="a number (1.5); without it, what comes next", autocompletion=complete.exercises
+        ),
     ] = None,
     level: Annotated[
         int | None, typer.Option(min=1, max=len(hints.LEVELS), help="this hint, not the next one")
@@ -163,6 +191,8 @@ def reset(
     path = course.exercises_dir / found.path
     name = relative(path, course.root)
     stub = stubs.stub_of(course, found)
+    if path.is_dir():
+        raise CourseError(f"{name} is a folder: move it away first")
     if stubs.is_stub(path, stub):
         say(f"{name} is as it was at the start. There is nothing to do.")
         return
@@ -345,5 +375,10 @@ def stubs_(
         say(UP_TO_DATE)
 
 
+app.command()(update)
+app.command()(report)
+app.command()(new)
+app.command()(prove)
+app.command()(watch)
 app.command()(grade)
 app.command()(release)

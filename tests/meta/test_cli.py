@@ -43,7 +43,10 @@ def test_without_a_command_the_help_is_shown(kata):
     assert [line.strip() for line in result.lines if line.startswith("  ")] == [
         "LLM Katas: learn how language models work by writing their parts. pytest",
         "grades them.",
-        "-h, --help  Show this message and exit.",
+        "--install-completion  Install completion for the current shell.",
+        "--show-completion     Show completion for the current shell, to copy it or",
+        "customize the installation.",
+        "-h, --help            Show this message and exit.",
         "list        Show the exercises, how far you are, and what comes next.",
         "hint        Give a hint, a clearer one at each call.",
         "reset       Start an exercise over; your file is kept in .kata/backup.",
@@ -52,6 +55,10 @@ def test_without_a_command_the_help_is_shown(kata):
         "playground  Play with language models on a page: your own, and others.",
         "doctor      Look at this machine: packages, devices, data.",
         "stubs       For authors: cut exercises/ out of solutions/.",
+        "update      Bring in the new version of the course; what you wrote stays.",
+        "report      Sum up your work: what is done and what it took, or as a page.",
+        "new         For authors: make the files of a new exercise.",
+        "prove       For authors: prove one exercise, and say what is missing.",
         "grade       For instructors: grade hand-ins, which cannot interfere.",
         "release     For instructors: make the students' repository.",
     ]
@@ -61,7 +68,9 @@ def test_without_a_command_the_help_is_shown(kata):
     ("command", "texts"),
     [
         ("list", ["a number (1) or a topic (tokenizers)", "only what is not done"]),
-        ("list", ["for other programs"]),
+        ("list", ["for other programs", "only what failed last time", "only of this kind"]),
+        ("list", ["only what takes at most this", "only with it in title or name"]),
+        ("report", ["write one page, to .kata/report.html or FILE", "of --html; - for stdout"]),
         ("hint", ["a number (1.5); without it, what comes next", "this hint, not the next one"]),
         ("reset", ["a number (1.5), a name or a path", "do not ask"]),
         ("solution", ["a number (1.5), a name or a path", "show it before your own passes"]),
@@ -70,6 +79,8 @@ def test_without_a_command_the_help_is_shown(kata):
         ("playground", ["a folder, a .pt of 7.10, a hub name", "no page: type here"]),
         ("playground", ["use the files of DIR, not of exercises/", "0 takes a free one"]),
         ("stubs", ["only list what is stale", "replace edited files too"]),
+        ("new", ["the next one of a chapter, such as 5.16", "made of the name without it"]),
+        ("prove", ["a number (1.5), a name or a path"]),
     ],
 )
 def test_every_option_explains_itself(kata, command, texts):
@@ -164,7 +175,8 @@ def test_light_commands_import_nothing_heavy(kata):
         "heavy = {'torch', 'numpy', 'transformers', 'tiktoken', 'datasets', 'hypothesis'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))"
     )
-    for args in (["list"], ["hint"], ["solution", "1.1", "--peek"], ["reset", "1.1"]):
+    peek = ["solution", "1.1", "--peek"]
+    for args in (["list"], ["hint"], peek, ["reset", "1.1"], ["report", "--html"]):
         run = [sys.executable, "-c", code, *args]
         out = subprocess.run(run, cwd=kata.course.root, capture_output=True, text=True, check=True)
         assert out.stdout.splitlines()[-1] == "heavy: []"
@@ -226,9 +238,79 @@ def test_list_says_when_everything_is_done(kata):
     answer(kata.course, "1.2")
     kata.verdict(double=Verdict.PASS, pick=Verdict.PASS)
     assert kata("list", "--todo").lines == [
+        "No exercise matches: not done.",
+        "",
         "1 demo           [####################] 2 of 2 done",
         "next: nothing left to do here. `kata show` runs what you have built.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("args", "numbers"),
+    [
+        (["--difficulty", "easy"], {"1.1", "2.1"}),
+        (["--difficulty", "MEDIUM"], {"1.2"}),
+        (["--minutes", "9"], {"1.1", "2.1"}),
+        (["--minutes", "10"], {"1.1", "1.2", "2.1"}),
+        (["--find", "PLACE"], {"1.2"}),  # a word of the title
+        (["--find", "double"], {"1.1"}),  # the name
+        (["--find", "value twice"], {"1.2"}),
+        (["--find", "ex01"], set()),
+        (["--find", "twice", "--minutes", "5"], {"1.1", "2.1"}),
+        (["--find", "twice", "--minutes", "5", "--difficulty", "medium"], set()),
+        (["--find", "twice", "2"], {"2.1"}),
+        (["--todo", "--difficulty", "easy"], {"2.1"}),
+        (["--failing"], {"1.2"}),
+        (["--failing", "--todo", "--minutes", "30", "1"], {"1.2"}),
+        (["--failing", "--difficulty", "easy"], set()),
+    ],
+)
+def test_list_filters_can_be_combined(kata, args, numbers):
+    add_chapter(kata.course)
+    answer(kata.course, "1.1")
+    answer(kata.course, "1.2", "return 0")
+    kata.verdict(double=Verdict.PASS, pick=Verdict.CRASH)
+    assert set(states(kata, *args)) == numbers
+
+
+@pytest.mark.parametrize(
+    ("args", "asked"),
+    [
+        (["--failing"], "failing"),
+        (["1", "--difficulty", "hard"], "in 1 demo: hard"),
+        (["--minutes", "1"], "at most 1 minute"),
+        (["--find", "rope \x1b[1m"], '"rope \\x1b[1m" in its title or name'),
+        (
+            ["--todo", "--failing", "--difficulty", "easy", "--minutes", "4", "--find", "x"],
+            'not done, failing, easy, at most 4 minutes, "x" in its title or name',
+        ),
+    ],
+)
+def test_list_of_nothing_says_what_was_asked(kata, args, asked):
+    result = kata("list", *args)
+    assert (result.code, result.err) == (0, "")
+    assert result.lines == [
+        f"No exercise matches: {asked}.",
+        "",
+        "1 demo           [....................] 0 of 2 done",
+        NEXT_1,
+    ]
+
+
+def test_next_is_one_of_those_that_are_asked_for(kata):
+    assert (
+        kata("list", "--find", "place")
+        .lines[-1]
+        .startswith("next: exercises/ch01_demo/ex02_pick.py:20  1.2 ")
+    )
+    assert json.loads(kata("list", "--find", "place", "--json").out)["next"] == "1.2"
+
+
+@pytest.mark.parametrize("args", [["--difficulty", "huge"], ["--minutes", "0"], ["--minutes", "x"]])
+def test_list_refuses_a_filter_that_means_nothing(kata, args):
+    result = kata("list", *args)
+    assert (result.code, result.out) == (2, "")
+    assert f"Invalid value for '{args[0]}'" in result.err
 
 
 def add_chapter(course):
@@ -275,7 +357,7 @@ def test_list_as_json_when_nothing_is_left(kata):
 
 def test_list_fits_a_narrow_terminal(kata, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    *table, following = kata("list").lines
+    *table, following = kata("list", "--minutes", "30").lines
     assert max(map(len, table)) <= 40
     assert table[1:3] == [
         "1.1  Twice a number              todo",
