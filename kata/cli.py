@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ from kata.grading.command import grade, release
 from kata.new import new
 from kata.prove import prove
 from kata.report import report
-from kata.terminal import paragraph, prepare, say, screen, stop
+from kata.terminal import flush, paragraph, prepare, say, screen, stop
 from kata.text import plural
 from kata.update import update
 from kata.verdict import NOT_HERE, Verdict, relative
@@ -60,9 +62,14 @@ def main() -> None:
     """Run the tool; what goes wrong for a known reason ends with one line."""
     prepare()
     try:
-        app(prog_name="kata")
+        try:
+            app(prog_name="kata")
+        finally:
+            flush()
     except CourseError as error:
         stop(str(error), 2)
+    except BrokenPipeError:  # `kata list | head -1`
+        sys.exit(1)
     except OSError as error:
         stop(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
 
@@ -99,7 +106,6 @@ def no_command(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command("list")
 def list_(
     chapter: Chapter = None,
     todo: Annotated[bool, typer.Option("--todo", help="only what is not done")] = False,
@@ -153,7 +159,6 @@ def _table(course: Course, exercises: list[Exercise], verdicts: dict[str, Verdic
     return table
 
 
-@app.command()
 def hint(
     exercise: Annotated[
         str | None,
@@ -180,7 +185,6 @@ def hint(
         say(f"More: kata hint {found.number}{again}", "dim")
 
 
-@app.command()
 def reset(
     exercise: Which,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
@@ -213,7 +217,6 @@ def reset(
     say(f"Start again: {progress.place(course, found, course.exercises_dir)}")
 
 
-@app.command()
 def solution(
     exercise: Which,
     peek: Annotated[bool, typer.Option("--peek", help="show it before your own passes")] = False,
@@ -239,7 +242,6 @@ def solution(
     say(code)
 
 
-@app.command()
 def show(
     chapter: Chapter = None,
     answers: Annotated[
@@ -259,6 +261,7 @@ def show(
     if not tree.is_dir():
         raise CourseError(f"--answers: there is no folder {tree}")
     folder = out.resolve() if out else course.root / ".kata" / "show"
+    folder.mkdir(parents=True, exist_ok=True)  # else a show blames the exercise
     try:
         pages = gallery.run(course, name, tree, folder, screen())
     except NotReady as error:
@@ -267,7 +270,6 @@ def show(
         say(f"page: {relative(page, course.root)}")
 
 
-@app.command()
 def playground(
     model: Annotated[
         list[str] | None,
@@ -322,7 +324,6 @@ def _play_here(models: list[str]) -> None:
         print()
 
 
-@app.command()
 def doctor(
     grading: Annotated[
         bool, typer.Option("--grading", help="what keeps learner code that is graded in bounds")
@@ -344,7 +345,6 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-@app.command("stubs")
 def stubs_(
     check: Annotated[bool, typer.Option("--check", help="only list what is stale")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace edited files too")] = False,
@@ -375,10 +375,23 @@ def stubs_(
         say(UP_TO_DATE)
 
 
-app.command()(update)
-app.command()(report)
-app.command()(new)
-app.command()(prove)
-app.command()(watch)
-app.command()(grade)
-app.command()(release)
+# In the order of the help: for learners, for authors, for instructors.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "watch": watch,
+    "hint": hint,
+    "reset": reset,
+    "solution": solution,
+    "show": show,
+    "report": report,
+    "update": update,
+    "playground": playground,
+    "doctor": doctor,
+    "new": new,
+    "prove": prove,
+    "stubs": stubs_,
+    "grade": grade,
+    "release": release,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)

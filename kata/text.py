@@ -131,8 +131,11 @@ def ascii_safe(text: str) -> str:
 
 
 def brief(value: object) -> str:
-    """`repr(value)` in a few words: long values are cut in the middle, tensors are shapes."""
-    return cut(without_package(_brief(value, 0)))
+    """`repr(value)` in a few words: long values are cut in the middle, tensors are shapes.
+
+    The folder that pytest makes for a test is called as its fixture is, `tmp_path`.
+    """
+    return cut(_TMP_PATH.sub("tmp_path", without_package(_brief(value, 0))))
 
 
 def cut(text: str, limit: int = LONGEST) -> str:
@@ -155,11 +158,8 @@ def described(error: BaseException, most: int = LONGEST) -> str:
 
 
 def without_package(text: str) -> str:
-    """Names as the learner knows them: without the package that the loader made up.
-
-    The folder that pytest makes for a test is called as its fixture is, `tmp_path`.
-    """
-    return _TMP_PATH.sub("tmp_path", _PACKAGE.sub("", text))
+    """Module names as the learner knows them, without the package that the loader made up."""
+    return _PACKAGE.sub("", text)
 
 
 def call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:

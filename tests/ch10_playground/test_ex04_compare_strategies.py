@@ -4,7 +4,6 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from matplotlib.legend import Legend
 from torch import nn
 
 from kata.check import close, raises
@@ -282,6 +281,8 @@ def test_ticks_show_the_tokens_literally(answer):
 
 
 def test_the_picture_explains_itself(answer):
+    from matplotlib.legend import Legend
+
     figure = answer.plot_next_token(["a", "b"], normal(3, 2).softmax(-1), ["x", "y", "z"])
     axes = figure.axes[0]
     legend = [text.get_text() for box in axes.findobj(Legend) for text in box.get_texts()]

@@ -89,8 +89,9 @@ def test_nothing_is_offered_without_a_course(tmp_path):
 
 
 def test_a_course_that_cannot_be_read_is_no_error(course):
-    path = course.exercises_dir / "ch01_demo" / "ex09_folder.py"
-    path.mkdir()  # where a file is expected
+    path = course.exercises_dir / "chxx_demo" / "ex09_no_number.py"
+    path.parent.mkdir()
+    path.write_text('"""9.9 No number   [easy, ~1 min]\n', "utf-8")
     assert offers(course.root, "kata hint ") == {}
 
 
