@@ -74,7 +74,7 @@ def test_ignored_targets_do_not_count(answer):
 def test_model_is_in_eval_mode_meanwhile(answer, training):
     model = Probe().train(training)
     answer.evaluate_perplexity(model, [some_batch(2, 3)] * 2)
-    assert [call["training"] for call in model.calls] == [False] * 2
+    assert [{"training": call["training"]} for call in model.calls] == [{"training": False}] * 2
     assert {"training": model.training} == {"training": training}
 
 
@@ -89,7 +89,7 @@ def test_mode_is_restored_after_an_error(answer, training):
 def test_no_gradients_are_recorded(answer):
     model = Probe()
     answer.evaluate_perplexity(model, [some_batch(2, 3)] * 2)
-    assert [call["gradients"] for call in model.calls] == [False] * 2
+    assert [{"gradients": call["gradients"]} for call in model.calls] == [{"gradients": False}] * 2
 
 
 def test_device_is_obeyed(answer):

@@ -20,7 +20,8 @@ OTHERS = {
     "another value": (CONFIG | {"n_layer": 3}, "n_layer"),
     "one more": (CONFIG | {"rope": 1e4}, "rope"),
     "one less": ({k: v for k, v in CONFIG.items() if k != "tied"}, "tied"),
-    "two": (CONFIG | {"n_head": 2, "n_layer": 1}, r"n_head(.|\n)*n_layer|n_layer(.|\n)*n_head"),
+    "two, one of them": (CONFIG | {"n_head": 2, "n_layer": 1}, "n_head"),
+    "two, the other": (CONFIG | {"n_head": 2, "n_layer": 1}, "n_layer"),
 }
 
 
@@ -90,6 +91,7 @@ def test_model_alone_can_be_loaded(answer, tmp_path):
 
 def test_optimizer_goes_on_with_its_averages(answer, tmp_path):
     parts, resumed, file = run(), run(seed=1), place(tmp_path)
+    torch.manual_seed(1)  # for dropout
     train(parts, 10)
     answer.save_checkpoint(file, **parts, step=10)
     expected = parts["optimizer"].state_dict()["state"][0]["exp_avg"].clone()

@@ -132,14 +132,14 @@ def test_learns_one_batch_by_heart(answer, device, architecture, optimizer):
     sizes = {"n_embd": 32, "context": 17, "steps": 40, "warmup": 10, "max_lr": 0.01, "clip": 9.0}
     names = {"architecture": architecture, "optimizer": optimizer, "device": device}
     rows, _ = train(answer, text, **(sizes | names))
-    assert rows[-1]["train_loss"] < 0.1
+    assert rows[-1]["train_loss"] < 0.1, "the last training loss is too high"
 
 
 def test_random_characters_cannot_be_predicted(answer):
     sizes = {"n_embd": 16, "context": 16, "batch_size": 16, "steps": 40, "eval_every": 20}
     rows, lm = train(answer, random_text(6000), architecture="llama", **sizes)
     losses = [row["train_loss"] for row in rows] + [row["val_loss"] for row in lm.history]
-    assert min(losses) >= math.log(8) - 0.05
+    assert min(losses) >= math.log(8) - 0.05, "a loss below log(8), for one of 8 characters"
 
 
 def test_takes_the_steps_of_a_plain_loop(answer, reference, device):
@@ -178,7 +178,7 @@ def test_trains_in_training_mode_only(answer, training):
     losses = torch.tensor([row["train_loss"] for row in rows])
     close(torch.tensor([row["val_loss"] for row in lm.history]), torch.full((2,), math.log(14)))
     assert ((losses - math.log(14)).abs() > 0.1).tolist() == [True] * 6
-    assert lm.model.training is False
+    assert {"training": lm.model.training} == {"training": False}
 
 
 def test_there_is_a_row_after_each_step(answer):
@@ -191,14 +191,15 @@ def test_there_is_a_row_after_each_step(answer):
 def test_speed_is_in_tokens_per_second(answer):
     rows, _ = train(answer)
     seconds_in_steps = sum(24 / row["tokens_per_second"] for row in rows)
-    assert 0 < seconds_in_steps <= rows[-1]["seconds"] + 1e-6
+    slow = seconds_in_steps > rows[-1]["seconds"] + 1e-6
+    assert {"at this speed they take longer": slow} == {"at this speed they take longer": False}
 
 
 def test_special_ids_follow_the_characters(answer, tmp_path):
     _, lm = train(answer, n_special=3)
     expected, path = lm.model(torch.tensor([[2, 13]])).detach(), place(tmp_path)
     lm.save(path)
-    assert expected.shape == (1, 2, 17)
+    assert tuple(expected.shape) == (1, 2, 17)  # (batch, seq, vocab)
     close(answer.TinyLM.load(path).model(torch.tensor([[2, 13]])).detach(), expected)
 
 
@@ -218,8 +219,8 @@ def test_bfloat16_is_for_the_forward_pass_only(answer):
     rows, lm = train(answer, dtype="bfloat16")
     losses = [torch.tensor([row["train_loss"] for row in run]) for run in (rows, exact)]
     close(*losses, "step", rtol=0.0, atol=0.03)
-    assert losses[0].tolist() != losses[1].tolist()
-    assert weights(lm).dtype == torch.float32
+    assert {"as in float32": torch.equal(*losses)} == {"as in float32": False}
+    assert {"weights": str(weights(lm).dtype)} == {"weights": "torch.float32"}
 
 
 @pytest.mark.parametrize(("optimizer", "stop"), [("adamw", 2), ("adamw", 3), ("muon", 5)])
@@ -261,7 +262,7 @@ def test_checkpoint_is_there_before_the_report(answer, tmp_path, stop):
 )
 def test_failure_leaves_the_last_good_checkpoint(answer, tmp_path, fault, step):
     path = place(tmp_path)
-    with raises(FloatingPointError, match=rf"\bstep {step}\b"):
+    with raises(FloatingPointError, match=f"step {step}"):
         train(answer, model=Bigrams(**fault), checkpoint=path)
     rows, lm = train(answer, model=Bigrams(), checkpoint=path)
     assert [row["step"] for row in rows] == [4, 5, 6]
@@ -272,8 +273,8 @@ def test_finished_run_is_not_repeated(answer, tmp_path):
     path = place(tmp_path)
     _, first = train(answer, checkpoint=path)
     rows, again = train(answer, checkpoint=path)
-    assert rows == []
-    assert again.history == first.history
+    assert timeless(rows) == []
+    assert timeless(again.history) == timeless(first.history)
     close(weights(again), weights(first), rtol=0.0, atol=0.0)
 
 

@@ -92,11 +92,14 @@ def test_a_legend_names_the_curves(answer):
 
 def test_a_single_point_can_be_seen(answer):
     lines = answer.plot_history(run()[:1]).axes[0].lines
-    assert all(line.get_marker() not in ("None", "", " ", None) for line in lines), "no marker"
+    markers = {str(line.get_label()): line.get_marker() for line in lines}
+    bare = [label for label, marker in markers.items() if marker in ("None", "", " ", None)]
+    assert {"lines without a marker": bare} == {"lines without a marker": []}
 
 
 def test_the_figure_belongs_to_no_window(answer):
-    assert answer.plot_history(run()).canvas.manager is None, "made by pyplot"
+    manager = answer.plot_history(run()).canvas.manager
+    assert {"made by pyplot": manager is not None} == {"made by pyplot": False}
 
 
 def test_the_history_is_not_modified(answer):

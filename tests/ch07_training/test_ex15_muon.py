@@ -55,8 +55,9 @@ def test_singular_values_by_hand(answer):
 
 @pytest.mark.parametrize("shape", [*SHAPES, (40, 7), (7, 40), (1, 7)], ids=str)
 def test_singular_values_come_near_to_1(answer, shape):
-    found = torch.linalg.svdvals(answer.newton_schulz(100 * normal(*shape)))
-    close(found, torch.ones(min(shape)), "singular_value", atol=0.33)
+    found = answer.newton_schulz(100 * normal(*shape)).nan_to_num(1e9, 1e9, -1e9)
+    s = torch.linalg.svdvals(found).clamp(max=9)  # not the noise of those that grow for ever
+    close(s, torch.ones(min(shape)), "singular_value", atol=0.33)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -88,7 +89,8 @@ def test_keeps_the_dtype(answer, device, dtype):
 def test_works_with_the_smaller_of_both_products(answer, shape):
     with Watch() as watch:
         answer.newton_schulz(normal(*shape))
-    assert watch.products < 60**3  # of which a single large one would have as many
+    # A single product of the large ones would have as many multiplications.
+    assert watch.products < 60**3, "too many multiplications"
 
 
 # ----------------------------------------------------------------------------------------- Muon

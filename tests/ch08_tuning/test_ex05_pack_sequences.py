@@ -10,7 +10,7 @@ AXES = {
     "input_ids": "row token",
     "labels": "row token",
     "position_ids": "row token",
-    "doc_mask": "row 1 query key",
+    "doc_mask": "row heads query key",
 }
 # Of the documents [5, 6, 7], [8] and [9, 5] in rows of 5 tokens.
 BY_HAND = {

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kata.check import raises
+from kata.check import close, raises
 from kata.tensors import normal, randomise
 
 # "<s>" and "</s>" are special tokens, "[" and "]" those of a template.
@@ -94,18 +94,19 @@ def save(folder, seed, chat_template=None):
     return model, tokenizer
 
 
-def of_transformers(model, tokenizer, ids):
-    """What the model writes after these ids, at most 12 tokens."""
-    options = {"eos_token_id": END, "pad_token_id": END, "do_sample": False}
-    new = model.generate(torch.tensor([ids]), max_new_tokens=12, **options)[0, len(ids) :]
-    return tokenizer.decode(new, skip_special_tokens=True)
-
-
 def test_each_model_writes_in_its_own_way(answer, device):
     base = side(answer, Script("that sang </s> all"), device=device)
     chat = side(answer, Script("the sea </s> night"), end_id=END, device=device)
     expected = {"prompt": "tell me", "completion": "ThatSang</s>All", "chat": "TheSea"}
     assert answer.completion_vs_chat(["tell me"], base, chat, 4) == [expected]
+
+
+def test_new_tokens_are_decoded_alone(answer):
+    spaced = lambda ids: " ".join(VOCAB[token] for token in ids)  # no space before the first one
+    base = side(answer, Script("that sang all"), decode=spaced)
+    chat = side(answer, Script("the sea all"), decode=spaced)
+    expected = {"prompt": "tell me", "completion": "that sang all", "chat": "the sea all"}
+    assert answer.completion_vs_chat(["tell me"], base, chat, 3) == [expected]
 
 
 def test_only_the_chat_model_gets_the_template(answer):
@@ -166,19 +167,13 @@ def test_a_chat_model_without_a_template_is_refused(answer):
 
 
 @pytest.mark.timeout(120)
-def test_saved_models_write_as_in_transformers(answer, tmp_path):
-    base, chat = save(tmp_path / "base", 1), save(tmp_path / "chat", 2, JINJA)
-    begin = lambda prompt: f"<s> [ user says: {prompt} ] ship"
-    expected = [
-        {
-            "prompt": prompt,
-            "completion": of_transformers(*base, [0, *encode(prompt)]),
-            "chat": of_transformers(*chat, encode(begin(prompt))),
-        }
-        for prompt in PROMPTS
-    ]
-    sides = [answer.load_text_model(str(tmp_path / name)) for name in ("base", "chat")]
-    assert answer.completion_vs_chat(PROMPTS, *sides, 12) == expected
+def test_a_saved_model_gives_its_logits(answer, tmp_path):
+    model, _ = save(tmp_path / "base", 1)
+    ids = torch.tensor([encode("<s> tell me of the sea")])
+    expected = model(ids).logits.detach()
+    torch.manual_seed(0)  # weights that are random after all are the same each time
+    loaded = answer.load_text_model(str(tmp_path / "base"))
+    close(loaded.model(ids), expected, "batch seq vocab")
 
 
 @pytest.mark.timeout(120)
@@ -188,6 +183,7 @@ def test_a_saved_tokenizer_keeps_its_ways(answer, tmp_path, begins):
     loaded = answer.load_text_model(str(tmp_path / "chat"))
     messages = [{"role": "user", "content": "tell me"}]
     expected = encode("<s> [ user says: tell me ]" + " ship" * begins)
+    assert {"template is None": loaded.template is None} == {"template is None": False}
     assert loaded.template(messages, add_generation_prompt=begins) == expected
     assert loaded.encode("the sea") == encode("<s> the sea")
     assert loaded.decode(encode("<s> the sea </s>")) == "the sea"

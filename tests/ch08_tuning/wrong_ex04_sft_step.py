@@ -224,7 +224,7 @@ def sft_step__returns_the_loss_after_the_step(model, optimizer, batch, max_norm=
     return sft_loss(model, batch).item()
 
 
-@wrong(crashes=["step_returns_the_loss_before_it"])
+@wrong(caught_by=["step_returns_the_loss_before_it"])
 def sft_step__returns_a_tensor(model, optimizer, batch, max_norm=None):
     """The loss came back as a tensor, which keeps its whole graph in memory. Return a float."""
     check(batch)

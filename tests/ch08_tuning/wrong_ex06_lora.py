@@ -335,22 +335,19 @@ def add_lora__looks_at_the_top_only(model, names, r, alpha):
 
 
 @wrong(
+    caught_by=["A_and_B_of_the_named_layers_learn"],
     crashes=[
-        "A_and_B_of_the_named_layers_learn",
         "tuned_model_computes_what_it_did_at_first",
         "what_was_learned_is_in_the_model",
         "model_itself_is_changed",
-    ]
+    ],
 )
 def add_lora__wants_the_full_name(model, names, r, alpha):
     """Only full names were found. A name may also be the end of the full one, such as "q_proj"."""
-    return add_lora(model.get_submodule(""), exact(model, names), r, alpha)
-
-
-def exact(model, names):
-    """The names, or one that no module has in place of each that is not a full name."""
-    paths = [path for path, _ in model.named_modules()]
-    return [name if name in paths else "no such name" for name in names]
+    modules = dict(model.named_modules())
+    if not all(isinstance(modules.get(name), nn.Linear) for name in names):
+        raise ValueError(f"not every one of {names} is an nn.Linear")
+    return replace(model.requires_grad_(False), names, r, alpha)
 
 
 @wrong(

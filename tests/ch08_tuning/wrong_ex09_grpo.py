@@ -136,7 +136,8 @@ def group_advantages__only_scales(rewards, eps=1e-4):
     ]
 )
 def group_advantages__divides_by_zero(rewards, eps=1e-4):
-    """A group of equal rewards got NaN: 0 divided by 0. Add `eps` to the standard deviation."""
+    """`eps` was not added to the standard deviation. A group of equal rewards has 0 / 0 then, which
+    is NaN."""
     rewards = checked(rewards)
     above = rewards - rewards.mean(-1, keepdim=True)
     return above / rewards.std(-1, keepdim=True) * (1 - eps)

@@ -82,8 +82,9 @@ def test_no_curve_fits_noisy_points_better(answer, reference, planted, seed):
     y = noisy(curve(TOKENS, *planted), seed, 0.05)
     least = squares(TOKENS, y, *reference.fit_power_law(TOKENS, y))
     a, b, E = answer.fit_power_law(TOKENS, y)
-    assert E >= 0
-    close(float64(squares(TOKENS, y, a, b, E)), float64(least), rtol=1e-2)
+    assert {"E is below 0": E < 0} == {"E is below 0": False}
+    found = squares(TOKENS, y, a, b, E)
+    close(float64([found]), float64([least]), "sum_of_squares", rtol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_no_curve_fits_noisy_points_better(answer, reference, planted, seed):
 def test_parabola_by_hand(answer, log_n, losses, expected):
     # 1 / 4 to the right of the middle: 4, 1, 2 are the values of 2 u^2 - u + 1 at -1, 0 and 1.
     found = answer.isoflop_minimum([10**n for n in log_n], losses)
-    close(float64(found).log10(), float64(expected), rtol=1e-6)
+    close(float64(found), float64(10**expected), rtol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -103,14 +104,20 @@ def test_minimum_agrees_with_numpy(answer, seed):
     log_n = 18 + normal(9, seed=seed, dtype=torch.float64)
     losses = 3 + 0.1 * (log_n - 18) ** 2 + 0.02 * normal(9, seed=9 + seed, dtype=torch.float64)
     square, slope, _ = numpy.polyfit(log_n.numpy() - 18, losses.numpy(), 2)
+    expected = float64(18 - slope / (2 * square)).exp()
     found = answer.isoflop_minimum(log_n.exp().tolist(), losses.tolist())
-    close(float64(found).log() - 18, float64(-slope / (2 * square)), rtol=0, atol=1e-6)
+    close(float64(found), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("losses", [[6, 4.5, 3.2, 2], [2, 3, 5, 6.5], [3, 2, 1.2, 1], [1, 4, 4, 1]])
+@pytest.mark.parametrize("losses", [[6, 4.5, 3.2, 2], [2, 3, 5, 6.5], [3, 2, 1.2, 1]])
 def test_minimum_outside_of_the_models_is_refused(answer, losses):
     with raises(ValueError):
         answer.isoflop_minimum([1e6, 2e6, 4e6, 8e6], losses)
+
+
+def test_a_maximum_is_refused(answer):
+    with raises(ValueError):
+        answer.isoflop_minimum([1e6, 2e6, 4e6, 8e6], [1, 4, 4, 1])
 
 
 @pytest.mark.parametrize(("x", "y"), NO_POINTS)

@@ -41,8 +41,8 @@ def test_half_way_rounds_to_even(answer):
 
 def test_row_of_zeros_has_scale_one(answer):
     q, scale = answer.quantize_int8(torch.tensor([[0.0, 0.0], [254.0, -2.0], [0.0, -0.0]]))
-    close(q, torch.tensor([[0, 0], [127, -1], [0, 0]], dtype=torch.int8), "out in")
     close(scale, torch.tensor([[1.0], [2.0], [1.0]]), "out step")
+    close(q, torch.tensor([[0, 0], [127, -1], [0, 0]], dtype=torch.int8), "out in")
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,16 @@ def test_dequantized_weight_is_q_times_scale(answer, dtype):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6), (0, 6)], ids=str)
-def test_layer_computes_with_the_weight_it_stands_for(answer, device, shape, bias):
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((6,), "out"), ((3, 6), "batch out"), ((2, 3, 6), "batch seq out"), ((0, 6), "batch out")],
+)
+def test_layer_computes_with_the_weight_it_stands_for(answer, device, shape, axes, bias):
     q, scale, b, weight = parts(bias)
     x = normal(*shape)
     expected = F.linear(x, weight.float(), b).to(device)
     layer = answer.Int8Linear(q, scale, b).to(device)
-    close(layer(x.to(device)), expected)
+    close(layer(x.to(device)), expected, axes)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)

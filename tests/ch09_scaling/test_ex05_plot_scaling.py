@@ -120,11 +120,13 @@ def test_a_legend_names_the_lines(answer, panel):
 def test_frontier_of_one_budget_can_be_seen(answer):
     lines = draw(answer, SIZES, [1e20]).axes[1].lines
     markers = [line.get_marker() for line in lines if line.get_label() == "compute-optimal"]
-    assert [m in ("None", "none", "", " ", None) for m in markers] == [False], "no marker"
+    bare = [m in ("None", "none", "", " ", None) for m in markers]
+    assert {"without a marker": bare} == {"without a marker": [False]}
 
 
 def test_the_figure_belongs_to_no_window(answer):
-    assert draw(answer).canvas.manager is None, "made by pyplot"
+    manager = draw(answer).canvas.manager
+    assert {"made by pyplot": manager is not None} == {"made by pyplot": False}
 
 
 def test_sizes_and_budgets_are_not_modified(answer):

@@ -242,14 +242,23 @@ def isoflop_minimum__takes_the_best_model(n_params, losses):
     return n_params[list(losses).index(min(losses))]
 
 
-@wrong(caught_by=["parabola_by_hand", "minimum_agrees_with_numpy"])
+@wrong(
+    caught_by=[
+        "parabola_by_hand",
+        "minimum_agrees_with_numpy",
+        "minimum_outside_of_the_models_is_refused",
+    ]
+)
 def isoflop_minimum__is_linear_in_the_size(n_params, losses):
     """The parabola was fitted over the number of parameters. It is one over its logarithm: the
     sizes differ by factors."""
-    isoflop_minimum(n_params, losses)
+    logarithms(n_params, losses)
     scale = max(n_params)
     _, c1, c2 = parabola(float64(n_params) / scale, float64(losses))
-    return -c1 / (2 * c2) * scale
+    lowest = -c1 / (2 * c2) * scale
+    if c2 <= 0 or not min(n_params) <= lowest <= scale:
+        raise ValueError("the minimum is not among the models")
+    return lowest
 
 
 @wrong(caught_by=["minimum_agrees_with_numpy"])
@@ -294,7 +303,7 @@ def isoflop_minimum__extrapolates(n_params, losses):
         return (log_n.mean() - c1 / (2 * c2)).exp().item()
 
 
-@wrong(caught_by=["minimum_outside_of_the_models_is_refused"])
+@wrong(caught_by=["minimum_outside_of_the_models_is_refused", "a_maximum_is_refused"])
 def isoflop_minimum__stops_at_the_edge(n_params, losses):
     """The best model is the smallest or the largest one, and it was returned. Nobody knows how the
     loss goes on behind it: raise a ValueError."""
@@ -309,7 +318,7 @@ def isoflop_minimum__stops_at_the_edge(n_params, losses):
         return best
 
 
-@wrong(caught_by=["minimum_outside_of_the_models_is_refused"])
+@wrong(caught_by=["a_maximum_is_refused"])
 def isoflop_minimum__takes_a_maximum(n_params, losses):
     """The parabola opens downwards: where its slope is 0 the loss is greatest. Look at the sign of
     its square term."""
