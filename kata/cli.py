@@ -195,8 +195,6 @@ def reset(
     path = course.exercises_dir / found.path
     name = relative(path, course.root)
     stub = stubs.stub_of(course, found)
-    if path.is_dir():
-        raise CourseError(f"{name} is a folder: move it away first")
     if stubs.is_stub(path, stub):
         say(f"{name} is as it was at the start. There is nothing to do.")
         return

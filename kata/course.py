@@ -95,6 +95,7 @@ class Course:
             path.relative_to(tree)
             for tree in (self.solutions_dir, self.exercises_dir)
             for path in tree.glob("ch*/ex*.py")
+            if path.is_file()
         }
         for path in relative:
             solution = self.solutions_dir / path

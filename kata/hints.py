@@ -67,6 +67,10 @@ def _file(course: Course) -> Path:
 def _shown(course: Course) -> dict[str, int]:
     try:
         entries = json.loads(_file(course).read_text("utf-8"))
-        return {str(slug): int(level) for slug, level in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return {
+            slug: int(level)
+            for slug, level in entries.items()
+            if slug.isprintable()  # no lone surrogates: those cannot be saved
+        }
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}  # nothing shown yet, or damaged: then the hints start again

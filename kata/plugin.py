@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,19 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return None
 
 
+@pytest.hookimpl(specname="pytest_cmdline_main", wrapper=True, tryfirst=True)
+def pytest_cmdline_main_interrupted(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Let Ctrl-C end a session without a traceback when it is at its end already, too."""
+    try:
+        return (yield)
+    except KeyboardInterrupt:
+        return pytest.ExitCode.INTERRUPTED
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Find the course around pytest's root folder."""
+    # Of a checkout that cannot be written: pytest's cache is no business of a learner's.
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestCacheWarning")
     course = Course(find_root(config.rootpath))
     config.stash[COURSE] = course
     answers = config.getoption("--answers")

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,9 @@ from kata.course import Course, Exercise, chapter_title
 from kata.files import write_json
 from kata.verdict import Verdict, relative
 
-BAR = 20
+BAR = 20  # the longest
+SHORTEST_BAR = 5
+BESIDE_THE_BAR = 33  # columns of `1 tokenizers     [] 13 of 15 done`
 DIGEST = 16  # hexadecimal digits
 
 
@@ -152,14 +155,15 @@ def place(course: Course, exercise: Exercise, tree: Path, called: str = "") -> s
 
 
 def bars(course: Course, verdicts: Mapping[str, Verdict], chapters: Iterable[str]) -> list[str]:
-    """A line per chapter: its name, a bar, and how many exercises pass."""
+    """A line per chapter: its name, a bar where the terminal has room, and how many pass."""
+    length = min(BAR, shutil.get_terminal_size().columns - BESIDE_THE_BAR)
     lines = []
     for chapter in chapters:
         exercises = course.chapters[chapter]
         done = sum(verdicts.get(e.slug) is Verdict.PASS for e in exercises)
-        full = BAR * done // len(exercises)
-        bar = "#" * full + "." * (BAR - full)
-        lines.append(f"{chapter_title(chapter):<16} [{bar}] {done} of {len(exercises)} done")
+        full = length * done // len(exercises)
+        bar = f" [{'#' * full}{'.' * (length - full)}]" if length >= SHORTEST_BAR else ""
+        lines.append(f"{chapter_title(chapter):<16}{bar} {done} of {len(exercises)} done")
     return lines
 
 

@@ -173,7 +173,7 @@ def _print(standing: Standing) -> None:
 def _table(standing: Standing, rows: list[tuple[Exercise, Work]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("took the most attempts")
+    table.add_column("took the most attempts", overflow="fold")
     table.add_column("attempts" if screen().width >= NARROW else "", justify="right")
     table.add_column("state", no_wrap=True)
     for exercise, work in rows:

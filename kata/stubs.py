@@ -107,7 +107,7 @@ def is_stub(path: Path, stub: str) -> bool:
     """Whether a file holds the stub, whatever its line ends."""
     try:
         return path.read_bytes().replace(b"\r\n", b"\n") == stub.encode()
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

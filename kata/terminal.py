@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -19,9 +20,25 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def flush() -> None:
+    """Write what is left for stdout, while an error can still be told.
+
+    Raises:
+        OSError: it cannot be written, to a full disk say.
+    """
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        sys.stdout = None  # else Python tries again at its end
+        raise
+
+
 def screen() -> Console:
     """Where results are written; made at each use, because stdout can be replaced."""
-    return Console(markup=False, highlight=False, emoji=False)
+    # For NO_COLOR rich leaves out colours, but not bold and dim.
+    styles: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(color_system=styles, markup=False, highlight=False, emoji=False)
 
 
 def say(text: str | Text = "", style: str = "") -> None:
