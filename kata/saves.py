@@ -35,6 +35,7 @@ class Saves:
         self._poll = poll
         self._stop = threading.Event()
         self._known = {e.slug: self.digest(e) for e in course.exercises}
+        self._seen = {e: self._signature(e) for e in course.exercises}
 
     def start(self) -> None:
         """Listen in the background; where that fails, the look every second is left."""
@@ -57,14 +58,34 @@ class Saves:
                 rust_timeout=500,
                 stop_event=self._stop,
                 raise_interrupt=False,
+                yield_on_timeout=True,
                 force_polling=True if self._poll else None,
                 poll_delay_ms=POLL_MS,
                 ignore_permission_denied=True,
             ):
                 parts = {Path(name).parts[-2:] for _, name in changes}
-                self._noticed([by_path[p] for p in parts if p in by_path])
+                found = {by_path[p] for p in parts if p in by_path} | self._touched()
+                if found:
+                    self._noticed(list(found))
         except Exception:  # too many watches, say
             self._stop.wait()
+
+    def _touched(self) -> set[Exercise]:
+        """The exercises whose files differ from the last look, should an event have been lost.
+
+        Polling, for one, loses what happens before its own first look.
+        """
+        now = {e: self._signature(e) for e in self._course.exercises}
+        touched = {e for e in now if now[e] != self._seen[e]}
+        self._seen = now
+        return touched
+
+    def _signature(self, exercise: Exercise) -> tuple[int, int]:
+        try:
+            about = (self._course.exercises_dir / exercise.path).stat()
+        except OSError:  # not there, or on its way
+            return 0, 0
+        return about.st_mtime_ns, about.st_size
 
     def changed(self, exercise: Exercise) -> bool:
         """Whether the content is another one than at the last call of `note`."""
