@@ -27,7 +27,7 @@ from kata.text import ascii_safe
 from kata.verdict import Verdict
 
 CAN_FORK = sys.platform == "linux"  # the frameworks of macOS do not survive it
-LAST_WORDS = 4000  # bytes of what pytest wrote
+LAST_WORDS = 1 << 16  # bytes of what pytest wrote: a traceback in C has all of its frames
 # What a warm process takes from the learner's own code, so that the next one has it already.
 KEPT = ("datasets", "hypothesis", "matplotlib", "numpy", "tokenizers", "torch", "transformers")
 NOT_TAKEN = ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", GUARD)
@@ -160,12 +160,14 @@ def _content(file: IO[bytes], most: int) -> bytes:
 
 
 def _problem(status: int, output: str) -> str:
-    if "code_that_cannot_be_interrupted_ends_the_session" in output:
-        return "it did not end and could not be interrupted"
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"the process that ran it was ended by {signal.Signals(-status).name}"
         return f"the process that ran it was ended by signal {-status}"
+    # Windows knows no signals: there a crash ends with a number, and names every thread as well.
+    crashed = "Fatal Python error" in output
+    if "code_that_cannot_be_interrupted_ends_the_session" in output and not crashed:
+        return "it did not end and could not be interrupted"
     return f"it ended the process that ran it (exit code {status})"
 
 

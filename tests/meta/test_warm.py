@@ -196,10 +196,13 @@ def test_answer_that_ends_the_process_is_one_line(desk, body, problem):
     assert desk.check().verdict is Verdict.PASS
 
 
-def test_place_of_a_crash_in_c_is_in_the_output(desk):
-    outcome = desk.check("import ctypes\nctypes.string_at(0)")
+@pytest.mark.parametrize("depth", [0, 60])
+def test_place_of_a_crash_in_c_is_in_the_output(desk, depth):
+    crash = "import ctypes\nf = lambda n: f(n - 1) if n else ctypes.string_at(0)\n"
+    outcome = desk.check(f"{crash}return f({depth})")
     assert outcome.problem == "the process that ran it was ended by SIGSEGV"
     assert f'{desk.gate("ex01_double.py")}", line 19' in outcome.output
+    assert len(outcome.output) > 4000 or not depth
 
 
 def test_megabytes_of_output_are_cut(desk):
