@@ -13,7 +13,6 @@ import sys
 import termios
 import threading
 import time
-from pathlib import Path
 
 SECONDS = 90  # for anything: the machine may be busy
 CLEARED = re.compile(r"\x1b\[2J\x1b\[H|\x1b\[H\x1b\[2J")
@@ -121,25 +120,3 @@ class Person:
             self.process.wait()
         if not self._gone.is_set():
             self.goes_away()
-
-
-def alive():
-    """The living processes of this machine: their numbers, and those of their parents (Linux)."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            found[int(folder.name)] = int(parent)
-    return found
-
-
-def below(pid):
-    """The processes that a process has started, directly or not."""
-    parents = alive()
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}

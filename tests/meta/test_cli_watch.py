@@ -17,7 +17,8 @@ from tests.meta.minicourse import PROJECT, answer, make_course
 
 pytest.importorskip("termios")
 
-from tests.meta.person import SECONDS, Person, alive, below, until
+from tests.meta.person import SECONDS, Person, until
+from tests.meta.processes import alive, below
 
 pytestmark = pytest.mark.timeout(600)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="not run: reads /proc")

@@ -16,6 +16,7 @@ from kata.verdict import Verdict
 from kata.warm import Job
 from kata.warm_single import Single
 from tests.meta.minicourse import PROJECT, answer, make_course
+from tests.meta.processes import alive, below
 
 pytestmark = pytest.mark.timeout(300)
 SECONDS = 90  # for anything: the machine may be busy
@@ -279,8 +280,6 @@ def test_to_end_nothing_is_harmless(desk):
 
 @linux
 def test_no_process_is_left_when_it_is_closed(desk):
-    from tests.meta.person import alive, below
-
     before = below(os.getpid())
     code = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'input()'], "
     code += "stdin=subprocess.PIPE)\nreturn 0"
@@ -310,8 +309,6 @@ worker.run(warm.Job.of(course, course.find("1.1")))
 @linux
 @pytest.mark.parametrize("waits", [False, True])
 def test_no_process_is_left_when_its_owner_is_killed(desk, waits):
-    from tests.meta.person import alive, below
-
     code = LEFT_ALONE.replace(".run(", ".prepare(") + "input()" if waits else LEFT_ALONE
     answer(desk.course, "1.1", GATE)
     way = type(desk.worker).__name__
@@ -347,8 +344,6 @@ def test_server_that_died_is_started_again(tmp_path, monkeypatch):
 
 @linux
 def test_what_a_server_has_forked_ends_with_it(tmp_path, monkeypatch):
-    from tests.meta.person import alive, below
-
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     desk, outcomes = Desk(Forked, tmp_path), []
     with contextlib.closing(desk.worker):

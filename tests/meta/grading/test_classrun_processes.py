@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.meta.minicourse import PROJECT, make_course
+from tests.meta.processes import alive, below
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="not run: needs Linux, and its /proc"),
@@ -136,28 +137,6 @@ def until(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def alive():
-    """The living processes of this machine: their numbers, and those of their parents."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            found[int(folder.name)] = int(parent)
-    return found
-
-
-def below(pid):
-    """The processes that a process has started, directly or not."""
-    parents = alive()
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
 
 
 def command(pid):
