@@ -14,6 +14,12 @@ from kata.course import Course
 TRIES = 20  # to catch a moment at which no other program is saving the file
 
 
+# What a learner is told when they want to start over, in a command or in `kata watch`.
+UNTOUCHED = "{} is as it was at the start. There is nothing to do."
+START_OVER = "Start over with {}? A copy of your file is kept."
+NOT_CHANGED = "{} was not changed: {}"
+
+
 def folder(course: Course) -> Path:
     """Where the copies lie."""
     return course.root / ".kata" / "backup"

@@ -196,11 +196,11 @@ def reset(
     name = relative(path, course.root)
     stub = stubs.stub_of(course, found)
     if stubs.is_stub(path, stub):
-        say(f"{name} is as it was at the start. There is nothing to do.")
+        say(backup.UNTOUCHED.format(name))
         return
     if path.exists() and not yes:
         try:
-            agreed = typer.confirm(f"Start over with {found}? A copy of your file is kept.")
+            agreed = typer.confirm(backup.START_OVER.format(found))
         except typer.Abort:  # Ctrl-C, or nobody there to answer
             agreed = False
             print()
@@ -209,7 +209,7 @@ def reset(
     try:
         kept = backup.replace(course, path, stub)
     except OSError as error:
-        stop(f"{name} was not changed: {error.strerror or error}", 1)
+        stop(backup.NOT_CHANGED.format(name, error.strerror or error), 1)
     if kept:
         say(f"Your file is kept: {relative(kept, course.root)}")
     say(f"Start again: {progress.place(course, found, course.exercises_dir)}")

@@ -226,11 +226,11 @@ class Watcher:
         path = self._course.exercises_dir / self._exercise.path
         if stubs.is_stub(path, stubs.stub_of(self._course, self._exercise)):
             name = relative(path, self._course.root)
-            self._tell(f"{name} is as it was at the start. There is nothing to do.")
+            self._tell(backup.UNTOUCHED.format(name))
             return
         self._asking = True
         say()
-        say(f"Start over with {self._exercise}? A copy of your file is kept. (y/n)")
+        say(f"{backup.START_OVER.format(self._exercise)} (y/n)")
 
     def _start_over(self, agreed: bool) -> None:
         path = self._course.exercises_dir / self._exercise.path
@@ -242,7 +242,7 @@ class Watcher:
             kept = backup.replace(self._course, path, stub)
         except OSError as error:
             name = relative(path, self._course.root)
-            self._tell(f"{name} was not changed: {error.strerror or error}")
+            self._tell(backup.NOT_CHANGED.format(name, error.strerror or error))
             return
         self._notice = f"Your file is kept: {relative(kept, self._course.root)}" if kept else ""
         self._look()
