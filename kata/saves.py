@@ -1,4 +1,4 @@
-"""Notices that a learner has saved an exercise: by file events, and by a look every second.
+"""Notices that a learner has saved an exercise: by file events, and by a look twice a second.
 
 What counts is the content: an editor may write a file in several steps, rename another over it, or
 save it unchanged.
@@ -91,10 +91,9 @@ class Saves:
         """Whether the content is another one than at the last call of `note`."""
         return self.digest(exercise) != self._known.get(exercise.slug)
 
-    def note(self, exercise: Exercise) -> str:
-        """Remember the content as it is now, and return its digest."""
-        digest = self._known[exercise.slug] = self.digest(exercise)
-        return digest
+    def note(self, exercise: Exercise) -> None:
+        """Remember the content as it is now."""
+        self._known[exercise.slug] = self.digest(exercise)
 
     def digest(self, exercise: Exercise) -> str:
         """A fingerprint of an exercise's file, and of the learner's other files beside it."""
